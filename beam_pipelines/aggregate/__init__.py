@@ -1,0 +1,1 @@
+"""SQL-style aggregates over windows of batches."""

@@ -1,0 +1,1 @@
+"""What a row is: the one description of a data set."""

@@ -1,0 +1,1 @@
+"""Hide what may not be seen."""

@@ -1,0 +1,49 @@
+"""What a stage that can refuse rows returns, and how its DoFn speaks: good, dead letters, ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import apache_beam as beam
+import pyarrow as pa
+
+from beam_pipelines import ledger
+from beam_pipelines.columnar import coder  # noqa: F401  registers the coder of batches
+from beam_pipelines.dead_letters import count_by_rule
+from beam_pipelines.ledger import LedgerEntry
+
+GOOD = "good"
+DEAD_LETTERS = "dead_letters"
+LEDGER = "ledger"
+
+
+class Outcome(NamedTuple):
+    """`good`: batches that go on. `dead_letters`: batches of refused rows. `ledger`: its entries."""
+
+    good: beam.PCollection[pa.RecordBatch]
+    dead_letters: beam.PCollection[pa.RecordBatch]
+    ledger: beam.PCollection[LedgerEntry]
+
+
+def apply(source: beam.pvalue.PBegin | beam.PCollection[pa.RecordBatch], dofn: beam.DoFn, label: str) -> Outcome:
+    """Apply a DoFn that yields good batches, `refuse(…)` and `note(…)`."""
+    outputs = source | label >> beam.ParDo(dofn).with_output_types(
+        pa.RecordBatch, **{DEAD_LETTERS: pa.RecordBatch, LEDGER: LedgerEntry}
+    ).with_outputs(DEAD_LETTERS, LEDGER, main=GOOD)
+    return Outcome(outputs[GOOD], outputs[DEAD_LETTERS], outputs[LEDGER])
+
+
+def note(
+    stage: str, outcome: str, rows: int, rule: str = "", output: str = ledger.ALL_OUTPUTS
+) -> beam.pvalue.TaggedOutput:
+    """One ledger entry; the same number goes to a Beam counter, for live progress only."""
+    beam.metrics.Metrics.counter(stage, f"{outcome}:{rule}" if rule else outcome).inc(rows)
+    return beam.pvalue.TaggedOutput(LEDGER, ledger.entry(stage, outcome, rows, rule, output))
+
+
+def refuse(letters: pa.RecordBatch, stage: str) -> Iterator[beam.pvalue.TaggedOutput]:
+    """A batch of dead letters, and the ledger entries that account for them."""
+    yield beam.pvalue.TaggedOutput(DEAD_LETTERS, letters)
+    for rule, rows in count_by_rule(letters).items():
+        yield note(stage, ledger.DEAD_LETTERED, rows, rule)

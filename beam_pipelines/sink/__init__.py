@@ -1,0 +1,1 @@
+"""Where rows end: the lake, its manifest and the finaliser."""

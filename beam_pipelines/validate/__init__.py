@@ -1,0 +1,1 @@
+"""Judge rows by their contract."""
