@@ -33,6 +33,9 @@ PROVENANCE: dict[str, pa.DataType] = {
     "__attributes": pa.map_(pa.string(), pa.binary()),
 }
 
+RECORD_FORMAT = b"record.format"
+"""Key in a raw batch's schema metadata: what its payloads are, `jsonl` or `csv`."""
+
 CSV_HEADER = b"csv.header"
 """Key in a raw batch's schema metadata: the header record of the file its rows came from."""
 
