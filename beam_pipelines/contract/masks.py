@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from fractions import Fraction
 
 import pyarrow as pa
 
@@ -83,9 +84,9 @@ def _wrong_type(field: Field) -> str | None:
 
 
 def _wrong_decimal(number: Decimal | None, kind: pa.DataType) -> str | None:
-    step = Decimal(1).scaleb(-kind.scale)
-    if number is None or number <= step or number % step or number >= Decimal(1).scaleb(kind.precision - kind.scale):
-        return f"needs a number to round down to that fits {kind} and is above {step:f}, as in generalise:10"
+    steps = Fraction(number or 0) * 10**kind.scale
+    if steps <= 1 or steps.denominator != 1 or steps >= 10**kind.precision:
+        return f"needs a number to round down to that {kind} can hold, as in generalise:10"
     return None
 
 
