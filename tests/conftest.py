@@ -1,7 +1,20 @@
 """Settings of all tests."""
 
+import pytest
 from hypothesis import settings
+
+from tests import runners
+from tests.runners import flink_flags, prism_flags  # noqa: F401  fixtures
 
 # Time limits are the machine's business; the first example of a test may import or start something.
 settings.register_profile("beam_pipelines", deadline=None)
 settings.load_profile("beam_pipelines")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    runners.share_servers(items)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for name in runners.left_out():
+        terminalreporter.write_line(f"NOT TESTED on {name}: {runners.OPT_OUTS[name]} is set", red=True, bold=True)
