@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from beam_pipelines.columnar.provenance import FAILURES, PAYLOAD, PROVENANCE
-from beam_pipelines.contract.masks import check_mask, multiple_of
+from beam_pipelines.contract.masks import multiple_of
 from beam_pipelines.contract.model import Contract, Field
-from beam_pipelines.errors import ContractError, UsageError, did_you_mean
+from beam_pipelines.errors import UsageError, did_you_mean
 from beam_pipelines.mask.keys import MaskKey
 from beam_pipelines.mask.pseudonyms import pseudonymise
 
@@ -25,16 +25,12 @@ def masked_schema(contract: Contract) -> pa.Schema:
     """Return the schema of masked rows, without provenance.
 
     Dropped fields are gone, pseudonyms are strings, redacted fields that are no strings are nullable.
-    ContractError if a field can't have the mask it has.
 
     >>> from beam_pipelines.contract.model import Mask
     >>> user = Field("user", pa.int64(), required=True, mask=Mask("pseudonym"))
     >>> masked_schema(Contract("c", (user, Field("mail", pa.string(), mask=Mask("drop"))))).to_string()
     'user: string not null'
     """
-    findings = [finding for field in contract.fields if (finding := check_mask(field)) is not None]
-    if findings:
-        raise ContractError(contract.name, findings)
     return pa.schema([_masked_field(field) for field in contract.fields if not _dropped(field)])
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from beam_pipelines.columnar import coder  # noqa: F401  registers the coder of batches
 from beam_pipelines.contract.model import Contract
 from beam_pipelines.mask.keys import KeyReference, MaskKey
-from beam_pipelines.mask.methods import mask_batch, masked_schema, needs_key
+from beam_pipelines.mask.methods import mask_batch, needs_key
 
 
 class MaskBatches(beam.PTransform):
@@ -22,8 +22,7 @@ class MaskBatches(beam.PTransform):
 
     `key` says where pseudonyms find their key, by default in BEAM_PIPELINES_MASK_KEY. The key itself is
     not part of the pipeline: it is read here once, so that a missing or malformed one fails before the
-    launch, and again by each worker. UsageError for the key, ContractError for a mask that doesn't fit
-    its field.
+    launch, and again by each worker. UsageError for the key.
 
     >>> import pyarrow as pa
     >>> from beam_pipelines.contract.model import Field, Mask
@@ -40,7 +39,6 @@ class MaskBatches(beam.PTransform):
 
     def __init__(self, contract: Contract, key: KeyReference | None = None) -> None:
         super().__init__()
-        masked_schema(contract)  # a mask that doesn't fit its field fails here, not on a worker
         self._contract = contract
         self._key = (key or KeyReference()).pinned() if needs_key(contract) else None
 
