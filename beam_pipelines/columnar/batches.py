@@ -31,7 +31,7 @@ def split_to_bounds(
 
 def concat(batches: Iterable[pa.RecordBatch]) -> pa.RecordBatch:
     """Join batches of one schema into one contiguous batch. ValueError when there are none."""
-    return pa.concat_batches(list(batches), promote_options="none")
+    return pa.concat_batches(list(batches))
 
 
 def earliest_micros(times: pa.Array) -> int | None:

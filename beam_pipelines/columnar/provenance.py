@@ -13,6 +13,9 @@ PAYLOAD = "__payload"
 FAILURES = "__failures"
 """What a row failed before it was judged: decoding fills it, validation empties it."""
 
+EXTRA = "_extra"
+"""Unknown fields under `onSchemaChange: evolve`, as the text of a JSON object; null in rows that have none."""
+
 FAILURE_TYPE = pa.struct(
     [
         pa.field("rule", pa.string(), nullable=False),

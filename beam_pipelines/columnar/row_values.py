@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -30,7 +30,12 @@ LATEST_MICROS = 253_402_300_799_999_999
 Failure = dict[str, str | None]
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
-_DECIMAL_TEXT = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
+# The grammars are those of decoding, so that a text means the same in a file and in a row.
+_DECIMAL_TEXT = re.compile(r"-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_DATE_TEXT = re.compile(r"(\d{4})-(\d\d)-(\d\d)", re.ASCII)
+_TIME_TEXT = re.compile(
+    _DATE_TEXT.pattern + r"[T ](\d\d)(?::(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?)?(?:(Z)|([+-])(\d\d):?(\d\d)?)?", re.ASCII
+)
 
 _KINDS: tuple[tuple[Any, frozenset[type], str], ...] = (
     (pa.types.is_string, frozenset({str}), "a string"),
@@ -55,20 +60,27 @@ def column_of(values: list[Any], field: Field) -> tuple[pa.Array, dict[int, Fail
     >>> column.to_pylist(), failures[1]["message"]
     ([1, None, None], 'expected an integer (int64), got a str')
     """
+    kind = field.type
     expected, phrase = next(
-        ((types, text) for is_kind, types, text in _KINDS if is_kind(field.type)), (frozenset(), "{kind}")
+        ((types, text) for is_kind, types, text in _KINDS if is_kind(kind)), (frozenset(), "{kind}")
     )
-    if set(map(type, values)) <= {*expected, type(None)} and (array := _in_bulk(values, field.type)) is not None:
+    types = set(map(type, values)) - {type(None)}
+    if types <= expected and (array := _in_bulk(values, kind)) is not None:
         return array, {}
-    phrase = phrase.format(kind=field.type)
-    converted: list[Any] = []
-    failures: dict[int, Failure] = {}
-    for place, value in enumerate(values):
-        fitted, wrong = _fitted(value, field, phrase)
-        converted.append(fitted)
-        if wrong is not None:
-            failures[place] = failure(TYPE_RULE, field.name, HIDDEN if field.sensitive else shown(value), wrong)
-    return pa.array(converted, field.type), failures
+    if types == {str} and pa.types.is_temporal(kind) and (array := _texts_in_bulk(values, kind)) is not None:
+        return array, {}
+
+    fitted, wrong = _fit_all(values, lambda value: _read(value, field), phrase.format(kind=kind))
+    array = None if wrong and len(wrong) == len(values) else _in_bulk(fitted, kind)
+    if array is None:
+        fitted, more = _fit_all(fitted, lambda value: _hold(value, kind), phrase.format(kind=kind))
+        wrong |= more
+        array = pa.array(fitted, kind)
+    failures = {
+        place: failure(TYPE_RULE, field.name, HIDDEN if field.sensitive else shown(values[place]), message)
+        for place, message in sorted(wrong.items())
+    }
+    return array, failures
 
 
 def shown(value: Any) -> str:
@@ -107,22 +119,55 @@ def _in_bulk(values: list[Any], kind: pa.DataType) -> pa.Array | None:
     return array
 
 
+def _texts_in_bulk(values: list[Any], kind: pa.DataType) -> pa.Array | None:
+    """Convert texts of dates or of times with zones at once; None if that can't vouch for all of them."""
+    try:
+        array = pa.array(values, pa.string()).cast(kind)
+    except (ValueError, TypeError, pa.ArrowException):
+        return None
+    return array if _in_years(array) else None
+
+
 def _in_years(times: pa.Array) -> bool:
+    if pa.types.is_date32(times.type):
+        times = times.cast(pa.timestamp("us"))
     bounds = pc.min_max(times.cast(pa.int64())).as_py()
     return bounds["min"] is None or EARLIEST_MICROS <= bounds["min"] <= bounds["max"] <= LATEST_MICROS
 
 
-def _fitted(value: Any, field: Field, phrase: str) -> tuple[Any, str | None]:
-    """Return the value as Arrow takes it, or None and what is wrong with it."""
+def _fit_all(values: list[Any], fit: Callable[[Any], Any], phrase: str) -> tuple[list[Any], dict[int, str]]:
+    """Return what `fit` makes of each value, None for those it refuses, and why it does by place."""
+    fitted, wrong = [], {}
+    for place, value in enumerate(values):
+        result, message = _fit_one(value, fit, phrase)
+        fitted.append(result)
+        if message is not None:
+            wrong[place] = message
+    return fitted, wrong
+
+
+def _fit_one(value: Any, fit: Callable[[Any], Any], phrase: str) -> tuple[Any, str | None]:
     try:
-        return None if value is None else _fit(value, field), None
+        return None if value is None else fit(value), None
     except _MisfitError as error:
         return None, str(error)
-    except (ValueError, TypeError, ArithmeticError, msgspec.ValidationError, pa.ArrowException):
+    except (ValueError, TypeError, ArithmeticError, pa.ArrowException):
         return None, f"expected {phrase}, got {named(value)}"
 
 
-def _fit(value: Any, field: Field) -> Any:
+def _hold(value: Any, kind: pa.DataType) -> Any:
+    """Return a value of the right Python type if the Arrow type holds it."""
+    try:
+        pa.scalar(value, kind)
+    except UnicodeEncodeError:
+        raise _MisfitError("the text has a lone surrogate, which UTF-8 can't hold") from None
+    except (pa.ArrowInvalid, OverflowError):
+        raise _MisfitError(f"the value does not fit {kind}") from None
+    return value
+
+
+def _read(value: Any, field: Field) -> Any:
+    """Return a value as the Python type that Arrow takes for the field."""
     kind = field.type
     if isinstance(value, np.generic):
         value = value.item()
@@ -131,20 +176,13 @@ def _fit(value: Any, field: Field) -> Any:
     if pa.types.is_date32(kind):
         return _date(value)
     if pa.types.is_decimal(kind):
-        value = _decimal(value)
-    elif pa.types.is_floating(kind):
-        value = _float(value)
-    else:
-        expected = ((pa.types.is_integer, int), (pa.types.is_string, str), (pa.types.is_boolean, bool))
-        python_type = next((python_type for is_kind, python_type in expected if is_kind(kind)), object)
-        if not isinstance(value, python_type) or (isinstance(value, bool) and python_type is int):
-            raise TypeError
-    try:
-        pa.scalar(value, kind)
-    except UnicodeEncodeError:
-        raise _MisfitError("the text has a lone surrogate, which UTF-8 can't hold") from None
-    except (pa.ArrowInvalid, OverflowError):
-        raise _MisfitError(f"the value does not fit {kind}") from None
+        return _decimal(value)
+    if pa.types.is_floating(kind):
+        return _float(value)
+    expected = ((pa.types.is_integer, int), (pa.types.is_string, str), (pa.types.is_boolean, bool))
+    python_type = next((python_type for is_kind, python_type in expected if is_kind(kind)), object)
+    if not isinstance(value, python_type) or (isinstance(value, bool) and python_type is int):
+        raise TypeError
     return value
 
 
@@ -167,22 +205,39 @@ def _decimal(value: Any) -> Decimal | int:
     if isinstance(value, Decimal):
         if not value.is_finite():
             raise _MisfitError("NaN and Infinity are not numbers of a contract")
-        if value and value.adjusted() > 76:  # more digits than any decimal of Arrow; writing them out could take GBs
+        if not value:
+            return 0  # Arrow refuses 0E+5 for its exponent
+        if value.adjusted() > 76:  # more digits than any decimal of Arrow; writing them out could take GBs
             raise _MisfitError("the value has too many digits")
     return value
 
 
 def _date(value: Any) -> dt.date:
-    if isinstance(value, str):
-        return msgspec.convert(value, dt.date)
+    if isinstance(value, str) and (match := _DATE_TEXT.fullmatch(value)):
+        return dt.date(*map(int, match.groups()))
     if isinstance(value, dt.datetime) or not isinstance(value, dt.date):
         raise TypeError
     return value
 
 
+def _time_of(text: str) -> dt.datetime:
+    match = _TIME_TEXT.fullmatch(text)
+    if match is None:
+        raise TypeError
+    *numbers, fraction, utc, sign, hours, minutes = match.groups(default="0")
+    year, month, day, hour, minute, second = map(int, numbers)
+    moment = dt.datetime(year, month, day, hour, minute, second, int(fraction[:6].ljust(6, "0")))
+    if sign == "0":
+        return moment.replace(tzinfo=dt.timezone.utc) if utc == "Z" else moment
+    if int(minutes) > 59:
+        raise TypeError
+    offset = dt.timedelta(hours=int(hours), minutes=int(minutes))
+    return moment.replace(tzinfo=dt.timezone(offset if sign == "+" else -offset))
+
+
 def _timestamp(value: Any, field: Field) -> dt.datetime:
     if isinstance(value, str):
-        value = msgspec.convert(value, dt.datetime)
+        value = _time_of(value)
     micros = getattr(value, "micros", value)  # of a Beam Timestamp
     if isinstance(micros, int) and not isinstance(micros, bool):
         if not EARLIEST_MICROS <= micros <= LATEST_MICROS:

@@ -13,11 +13,15 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from beam_pipelines.columnar.provenance import FAILURES, PAYLOAD, RECORD_FORMAT
+from beam_pipelines.columnar.provenance import EXTRA, FAILURES, PAYLOAD, RECORD_FORMAT
 from beam_pipelines.columnar.row_values import TYPE_RULE, Failure, column_of, named, python_values, shown
 from beam_pipelines.contract.model import Contract, Field
 from beam_pipelines.dead_letters import failure, failures_column
+from beam_pipelines.errors import ContractViolation
+
+UNKNOWN_FIELD_RULE = "schema.unknown_field"
 
 
 def contract_of(schema: pa.Schema, name: str = "rows") -> Contract:
@@ -79,8 +83,9 @@ def batch_of(rows: Sequence[Any], contract: Contract, payloads: Sequence[bytes] 
     """Make a decoded batch: the contract's columns, `__payload` and, if any row failed, `__failures`.
 
     `rows` are dicts, Beam Rows, NamedTuples or dataclasses, with a field under its physical name or its
-    own; a missing one is a null, names that the contract doesn't know stay in the payload only. Values
-    have to fit (failures of rule `type`):
+    own; a missing one is a null. With fields that the contract doesn't know its `onSchemaChange` decides:
+    they stay in the payload only, fail the row, go into the column `_extra` as JSON, or raise
+    ContractViolation. Values have to fit (failures of rule `type`):
 
     - integers are ints (never floats or bools); floats are finite, ints are floats too;
     - decimals are Decimals, ints, or floats and strings whose shortest decimal fits the scale;
@@ -108,7 +113,18 @@ def batch_of(rows: Sequence[Any], contract: Contract, payloads: Sequence[bytes] 
         columns.append(column)
         for place, what in wrong.items():
             failures.setdefault(place, []).append(what)
-    fields = [*((field.name, field.type) for field in contract.fields), (PAYLOAD, pa.binary())]
+    fields = [(field.name, field.type) for field in contract.fields]
+    if contract.on_schema_change != "discard_value":
+        unknown = _unknown_fields(mappings, contract)
+        if contract.on_schema_change == "evolve":
+            fields.append((EXTRA, pa.string()))
+            columns.append(pa.array([_json_text(strange) for strange in unknown], pa.string()))
+        else:
+            for place, strange in enumerate(unknown):
+                for name in strange:
+                    what = failure(UNKNOWN_FIELD_RULE, name, None, "is not a field of the contract")
+                    failures.setdefault(place, []).append(what)
+    fields.append((PAYLOAD, pa.binary()))
     columns.append(pa.array(payloads, pa.binary()))
     if failures:
         columns.append(failures_column([failures.get(place) for place in range(len(rows))]))
@@ -122,6 +138,22 @@ def _values(mappings: list[Any], field: Field) -> list[Any]:
     return [mapping.get(field.physical_name, mapping.get(field.name)) for mapping in mappings]
 
 
+def _unknown_fields(mappings: list[Any], contract: Contract) -> list[dict[str, Any]]:
+    """Return what each row has that the contract doesn't know; ContractViolation if the contract is frozen."""
+    known = {*contract.names, *(field.source_name for field in contract.fields)}
+    unknown = [{shown(name): row[name] for name in row if name not in known} for row in mappings]
+    if contract.on_schema_change == "freeze" and (name := next((name for row in unknown for name in row), None)):
+        raise ContractViolation(
+            f"unknown field '{name}' in rows of the contract '{contract.name}' {contract.version}, which says "
+            "onSchemaChange: freeze. Add the field to the contract, or choose discard_value, discard_row or evolve"
+        )
+    return unknown
+
+
+def _json_text(fields: dict[str, Any]) -> str | None:
+    return payload_of(fields).decode() if fields else None
+
+
 def python_columns(batch: pa.RecordBatch, names: Iterable[str]) -> list[list[Any]]:
     """Return columns as lists of Python values; see `row_values.python_values`.
 
@@ -132,9 +164,14 @@ def python_columns(batch: pa.RecordBatch, names: Iterable[str]) -> list[list[Any
 
 
 def dicts_of(batch: pa.RecordBatch, names: Sequence[str]) -> list[dict[str, Any]]:
-    """Return a batch's rows as dicts of the named columns.
+    """Return a batch's rows as dicts of the named columns, and of the unknown fields in `_extra` if it has it.
 
     >>> dicts_of(pa.record_batch({"a": [1, None], "b": ["x", "y"]}), ["a"])
     [{'a': 1}, {'a': None}]
     """
-    return [dict(zip(names, values, strict=True)) for values in zip(*python_columns(batch, names), strict=True)]
+    rows = [dict(zip(names, values, strict=True)) for values in zip(*python_columns(batch, names), strict=True)]
+    if EXTRA in batch.schema.names and EXTRA not in names:
+        extra = batch.column(EXTRA)
+        for place in pc.indices_nonzero(extra.is_valid()).to_pylist():
+            rows[place] = json.loads(extra[place].as_py()) | rows[place]
+    return rows

@@ -8,7 +8,7 @@ from fractions import Fraction
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beam_pipelines.columnar.provenance import FAILURES, PAYLOAD, PROVENANCE
+from beam_pipelines.columnar.provenance import EXTRA, FAILURES, PAYLOAD, PROVENANCE
 from beam_pipelines.contract.masks import multiple_of
 from beam_pipelines.contract.model import Contract, Field
 from beam_pipelines.errors import UsageError, did_you_mean
@@ -53,17 +53,18 @@ def mask_batch(batch: pa.RecordBatch, contract: Contract, key: MaskKey | None = 
       week (Monday), day or hour.
     - `pseudonym`: see `pseudonymise`; needs a key.
 
-    Provenance rides on, but for what holds the clear row: `__payload`, `__key` and `__attributes` end
-    here, so a dead letter of a later stage tells where the row is, not what was in it. ValueError for
-    rows that were not validated, and for columns that are not in the contract, since nobody said what
-    they hold.
+    `_extra` passes as it is: a contract that says `onSchemaChange: evolve` lets in fields of which nobody
+    knows what they hold. Provenance rides on, but for what holds the clear row: `__payload`, `__key` and
+    `__attributes` end here, so a dead letter of a later stage tells where the row is, not what was in it.
+    ValueError for rows that were not validated, and for columns that are not in the contract, since
+    nobody said what they hold.
     """
     _refuse_strangers(batch, contract)
     schema = masked_schema(contract)
     if key is None and needs_key(contract):
         raise UsageError(f"contract '{contract.name}' has pseudonyms: a mask key is needed")
     arrays = [_masked(batch.column(name), contract.field(name), key) for name in schema.names]
-    for name in PROVENANCE:
+    for name in (EXTRA, *PROVENANCE):
         if name in batch.schema.names and name not in UNMASKED_COLUMNS:
             schema = schema.append(batch.schema.field(name))
             arrays.append(batch.column(name))
@@ -73,7 +74,13 @@ def mask_batch(batch: pa.RecordBatch, contract: Contract, key: MaskKey | None = 
 def _refuse_strangers(batch: pa.RecordBatch, contract: Contract) -> None:
     if FAILURES in batch.schema.names and batch.column(FAILURES).null_count < batch.num_rows:
         raise ValueError("rows that failed decoding reached a mask: put ValidateBatches before MaskBatches")
-    known = {*contract.names, PAYLOAD, FAILURES, *PROVENANCE}
+    known = {
+        *contract.names,
+        *((EXTRA,) if contract.on_schema_change == "evolve" else ()),
+        PAYLOAD,
+        FAILURES,
+        *PROVENANCE,
+    }
     for name in batch.schema.names:
         if name not in known:
             raise ValueError(

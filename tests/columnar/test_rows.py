@@ -18,10 +18,12 @@ from apache_beam.utils.timestamp import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_pipelines.columnar.provenance import FAILURES, PAYLOAD
+from beam_pipelines.columnar.provenance import EXTRA, FAILURES, PAYLOAD
 from beam_pipelines.columnar.row_values import column_of, python_values
 from beam_pipelines.columnar.rows import batch_of, contract_of, dicts_of, payload_of
 from beam_pipelines.contract.model import Contract, Field, Mask
+from beam_pipelines.decode.text_values import from_text
+from beam_pipelines.errors import ContractViolation
 
 UTC = dt.timezone.utc
 TIMESTAMP = pa.timestamp("us", "UTC")
@@ -148,6 +150,33 @@ def test_what_becomes_of_a_value_does_not_depend_on_its_neighbours(
     assert together.type == kind
 
 
+TEXTS = st.one_of(
+    st.from_regex(r"-?\d{0,4}\.?\d{0,6}([eE][+-]?\d)?", fullmatch=True, alphabet="0123456789.eE+-"),
+    st.from_regex(r"(19|20)\d\d-[01]\d-[0-3]\d", fullmatch=True),
+    st.from_regex(
+        r"(0001|2024|9999)-(02|12|10)-(01|29|31|27)[T ][012]\d(:[0-6]\d(:[0-6]\d(\.\d{1,9})?)?)?"
+        r"(Z|[+-][012]\d(:?[0-6]\d)?)?",
+        fullmatch=True,
+    ),
+    st.text(alphabet="0123456789-+:.TZ tz", max_size=28),
+    st.none(),
+)
+
+
+@given(
+    st.lists(TEXTS, min_size=1, max_size=4),
+    st.sampled_from([MONEY, pa.decimal128(6, 2), pa.date32(), TIMESTAMP]),
+    st.sampled_from([None, "Europe/Berlin"]),
+)
+def test_a_text_means_the_same_as_in_a_file(texts: list[Any], kind: pa.DataType, zone: str | None) -> None:
+    field = Field("f", kind, default_timezone=zone)
+    parsed = from_text(pa.array(texts, pa.string()), field)
+    column, failures = column_of(texts, field)
+    assert column.to_pylist() == parsed.values.to_pylist()
+    invalid = [False] * len(texts) if parsed.invalid is None else parsed.invalid.to_pylist()
+    assert [place in failures for place in range(len(texts))] == invalid
+
+
 FITS: list[tuple[Any, pa.DataType, Any]] = [
     (1, pa.float64(), 1.0),
     (2**53 + 1, pa.float64(), float(2**53)),
@@ -260,6 +289,45 @@ def test_a_field_is_found_under_its_physical_name_or_its_own() -> None:
     contract = Contract("c", (Field("customer", pa.string(), physical_name="cust_nm"),))
     batch = batch_of([{"cust_nm": "a"}, {"customer": "b"}, {"customer": "b", "cust_nm": None}], contract)
     assert batch.column("customer").to_pylist() == ["a", "b", None]
+
+
+UNKNOWN = [{"id": 1}, {"id": 2, "tip": 1.5, "note": "x"}, {"id": "x", "tip": 0}]
+
+
+def with_policy(policy: Any) -> Contract:
+    return Contract("c", (Field("id", pa.int64()),), on_schema_change=policy)
+
+
+def test_unknown_fields_are_left_out() -> None:
+    batch = batch_of(UNKNOWN, with_policy("discard_value"))
+    assert batch.schema.names == ["id", PAYLOAD, FAILURES]
+    assert batch.column(FAILURES).null_count == 2
+
+
+def test_unknown_fields_fail_their_row_if_the_contract_says_so() -> None:
+    batch = batch_of(UNKNOWN, with_policy("discard_row"))
+    found = [
+        each and [(wrong["rule"], wrong["field"], wrong["value"]) for wrong in each]
+        for each in batch.column(FAILURES).to_pylist()
+    ]
+    unknown = "schema.unknown_field"
+    assert found == [
+        None,
+        [(unknown, "tip", None), (unknown, "note", None)],
+        [("type", "id", "x"), (unknown, "tip", None)],
+    ]
+
+
+def test_unknown_fields_are_kept_beside_and_come_back_if_the_contract_evolves() -> None:
+    batch = batch_of(UNKNOWN, with_policy("evolve"))
+    assert batch.column(EXTRA).to_pylist() == [None, '{"tip":1.5,"note":"x"}', '{"tip":0}']
+    assert dicts_of(batch, ["id"]) == [{"id": 1}, {"id": 2, "tip": 1.5, "note": "x"}, {"id": None, "tip": 0}]
+
+
+def test_unknown_fields_end_the_run_if_the_contract_is_frozen() -> None:
+    batch_of(UNKNOWN[:1], with_policy("freeze"))
+    with pytest.raises(ContractViolation, match="unknown field 'tip' in rows of the contract 'c'"):
+        batch_of(UNKNOWN, with_policy("freeze"))
 
 
 def test_sensitive_values_are_not_in_failures() -> None:
