@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import re
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 
+from beam_pipelines.contract import patterns
 from beam_pipelines.errors import ContractError, did_you_mean
 
 Scalar = str | int | float | bool | Decimal | date | datetime
@@ -40,7 +40,7 @@ class Field:
     """One column of a contract.
 
     `type` is the Arrow type of its values: string, bool, int32, int64, float64, decimal128,
-    date32 or timestamp("us", "UTC").
+    date32 or timestamp("us", "UTC"). A field of another type can't be read from text.
     """
 
     name: str
@@ -55,8 +55,9 @@ class Field:
     min_length: int | None = None
     max_length: int | None = None
     pattern: str | None = None
+    """ECMA-262 regular expression, found anywhere in the value; `re2_pattern` is what Arrow runs."""
     date_format: str | None = None
-    """Java DateTimeFormatter pattern of a date or timestamp; None is ISO 8601."""
+    """Java DateTimeFormatter pattern of a date or timestamp; None is ISO 8601. See `time_formats`."""
     default_timezone: str | None = None
     """IANA zone of timestamps that carry none; None refuses such timestamps."""
     event_time: bool = False
@@ -67,7 +68,30 @@ class Field:
     classification: str | None = None
     mask: Mask | None = None
     on_failure: OnFailure = "reject"
-    description: str | None = None
+    description: str | None = dataclasses.field(default=None, repr=False)
+    physical_name: str | None = None
+    """Key or heading in the data when it is not `name`; see `source_name`."""
+    about: Mapping[str, Any] = dataclasses.field(default_factory=dict, compare=False, repr=False)
+    """What only informs (business name, tags, examples, …), as the contract's file has it."""
+
+    def __post_init__(self) -> None:
+        if self.primary_key_position is not None and not self.required:
+            object.__setattr__(self, "required", True)  # a key without a value is no key
+
+    @property
+    def source_name(self) -> str:
+        """The key of a JSON object or the heading of a CSV column that holds this field."""
+        return self.name if self.physical_name is None else self.physical_name
+
+    @property
+    def re2_pattern(self) -> str | None:
+        """The pattern as `pyarrow.compute.match_substring_regex` takes it."""
+        return None if self.pattern is None else patterns.to_re2(self.pattern)
+
+    @property
+    def unmasked(self) -> bool:
+        """True when the field is classified and nothing says how its values are hidden."""
+        return self.sensitive and self.mask is None
 
     @property
     def sensitive(self) -> bool:
@@ -101,25 +125,22 @@ class Contract:
     version: str = "0.0.0"
     deduplicate: bool = False
     on_schema_change: OnSchemaChange = "discard_value"
-    source: str = "<python>"
+    source: str = dataclasses.field(default="<python>", compare=False, repr=False)
     """Where it was read from, for messages."""
 
+    about: Mapping[str, Any] = dataclasses.field(default_factory=dict, compare=False, repr=False)
+    """What only informs (team, roles, servers, …), as the contract's file has it."""
+
     def __post_init__(self) -> None:
-        names = [field.name for field in self.fields]
+        from beam_pipelines.contract import checks  # it knows masks, which know this module
+
         findings = [
-            *(f"field '{name}' is there {n} times" for name, n in sorted(Counter(names).items()) if n > 1),
-            *(
-                f"field '{name}': names that start with '{RESERVED_PREFIX}' are reserved"
-                for name in names
-                if name.startswith(RESERVED_PREFIX)
-            ),
+            f"field '{field.name}': {conflict.message}"
+            for field in self.fields
+            for conflict in checks.field_conflicts(field)
         ]
-        if not names:
-            findings.append("no fields")
-        if sum(field.event_time for field in self.fields) > 1:
-            findings.append("more than one field is the event time")
-        if self.deduplicate and not self.primary_key:
-            findings.append("deduplicate is set, but no field is a primaryKey")
+        across = checks.contract_conflicts(self.fields, self.deduplicate, self.on_schema_change)
+        findings += [conflict.message for _, conflict in across]
         if findings:
             raise ContractError(self.name, findings)
 
@@ -156,9 +177,8 @@ class Contract:
 
     @property
     def fingerprint(self) -> str:
-        """Short hash of all that changes what a row means; equal contracts have equal ones."""
-        meaning = dataclasses.replace(self, source="")
-        return hashlib.sha256(repr(meaning).encode()).hexdigest()[:16]
+        """Short hash of all that changes what a row means: not of its source, nor of what only informs."""
+        return hashlib.sha256(repr(self).encode()).hexdigest()[:16]  # they are kept out of the repr
 
 
 def _by_position(positions: dict[str, int | None]) -> tuple[str, ...]:
