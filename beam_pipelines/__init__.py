@@ -1,3 +1,75 @@
-"""Apache Beam pipelines on Arrow record batches, driven by data contracts."""
+"""Apache Beam pipelines on Arrow record batches, driven by data contracts.
+
+Names are imported when they are first used, so that `import beam_pipelines` costs nothing:
+
+>>> from beam_pipelines import Contract, Field, ValidateRows
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from beam_pipelines.aggregate.transform import AggregateBatches as AggregateBatches
+    from beam_pipelines.columnar.rows_transform import BatchesToRows as BatchesToRows
+    from beam_pipelines.columnar.rows_transform import RowsToBatches as RowsToBatches
+    from beam_pipelines.contract import Contract as Contract
+    from beam_pipelines.contract import Field as Field
+    from beam_pipelines.contract import Mask as Mask
+    from beam_pipelines.contract import parse_contract as parse_contract
+    from beam_pipelines.contract import read_contract as read_contract
+    from beam_pipelines.decode.dialect import CsvDialect as CsvDialect
+    from beam_pipelines.decode.transform import DecodeBatches as DecodeBatches
+    from beam_pipelines.ingest.read_files import ReadFiles as ReadFiles
+    from beam_pipelines.mask.keys import KeyReference as KeyReference
+    from beam_pipelines.mask.methods import masked_schema as masked_schema
+    from beam_pipelines.mask.transform import MaskBatches as MaskBatches
+    from beam_pipelines.outcome import Outcome as Outcome
+    from beam_pipelines.sink.finalize import FinalizeRun as FinalizeRun
+    from beam_pipelines.sink.lake import WriteDeadLetters as WriteDeadLetters
+    from beam_pipelines.sink.lake import WriteToLake as WriteToLake
+    from beam_pipelines.sink.runs import RunIdentity as RunIdentity
+    from beam_pipelines.transform.deduplicate_transform import DeduplicateBatches as DeduplicateBatches
+    from beam_pipelines.validate.rows_transform import ValidateRows as ValidateRows
+    from beam_pipelines.validate.transform import ValidateBatches as ValidateBatches
+
+PUBLIC = {
+    "AggregateBatches": "aggregate.transform",
+    "BatchesToRows": "columnar.rows_transform",
+    "Contract": "contract",
+    "CsvDialect": "decode.dialect",
+    "DecodeBatches": "decode.transform",
+    "DeduplicateBatches": "transform.deduplicate_transform",
+    "Field": "contract",
+    "FinalizeRun": "sink.finalize",
+    "KeyReference": "mask.keys",
+    "Mask": "contract",
+    "MaskBatches": "mask.transform",
+    "Outcome": "outcome",
+    "ReadFiles": "ingest.read_files",
+    "RowsToBatches": "columnar.rows_transform",
+    "RunIdentity": "sink.runs",
+    "ValidateBatches": "validate.transform",
+    "ValidateRows": "validate.rows_transform",
+    "WriteDeadLetters": "sink.lake",
+    "WriteToLake": "sink.lake",
+    "masked_schema": "mask.methods",
+    "parse_contract": "contract",
+    "read_contract": "contract",
+}
+"""The public names, each with its module."""
+
+__all__ = ["__version__", *sorted(PUBLIC)]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{PUBLIC[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *PUBLIC})
