@@ -1,0 +1,111 @@
+"""Deduplicate batches in a pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import pyarrow as pa
+from apache_beam.transforms.window import GlobalWindows, TimestampedValue
+from apache_beam.utils.timestamp import MIN_TIMESTAMP, Timestamp
+
+from beam_pipelines import ledger, outcome
+from beam_pipelines.columnar.batches import earliest_micros, split_to_bounds
+from beam_pipelines.columnar.shards import by_shard, shard_of
+from beam_pipelines.contract.model import Contract
+from beam_pipelines.errors import UsageError
+from beam_pipelines.ledger import LedgerEntry
+from beam_pipelines.transform.deduplicate import deduplicate, without_payload
+
+STAGE = "DeduplicateBatches"
+
+DEFAULT_SHARDS = 32
+"""Takes 16 GiB of distinct rows (see MAX_SHARD_BYTES); more shards make smaller pieces to shuffle."""
+
+
+class Deduplicated(NamedTuple):
+    """`good`: batches of distinct rows. `ledger`: how many were duplicates; they are no dead letters."""
+
+    good: beam.PCollection[pa.RecordBatch]
+    ledger: beam.PCollection[LedgerEntry]
+
+
+class DeduplicateBatches(beam.PTransform):
+    """Keep one row for each primary key, exactly: PCollection of validated batches to `Deduplicated`.
+
+    The row with the earliest event time stays, among equal ones the first by source, partition and
+    position, so a rerun keeps the same rows. Rows are shuffled to `shards` by a hash of their key. A worker
+    holds the distinct rows of one shard at a time: their Arrow bytes (without the payload), and four times
+    that while it sorts; above 512 MiB of distinct rows in a shard the run fails and asks for more shards.
+
+    Put it before MaskBatches, since masked keys may collide. `__payload` is not shuffled: dead letters of
+    later stages tell where the row is, not what was in it. What comes out is ordered by event time.
+
+    Bounded input in the global window only. UsageError for unbounded or windowed input, and for a
+    contract without a primary key.
+
+    >>> from beam_pipelines.contract.model import Field
+    >>> orders = Contract("orders", (Field("id", pa.int64(), required=True, primary_key_position=1),))
+    >>> with beam.Pipeline("FnApiRunner") as pipeline:
+    ...     batches = pipeline | beam.Create([pa.record_batch({"id": [7, 7]}), pa.record_batch({"id": [7]})])
+    ...     distinct = batches | DeduplicateBatches(orders, shards=2)
+    ...     _ = distinct.good | "Rows" >> beam.Map(lambda batch: print(batch.to_pydict()))
+    ...     _ = distinct.ledger | "Ledger" >> beam.Map(print)
+    {'id': [7]}
+    (('', 'DeduplicateBatches', 'duplicate', ''), 2)
+    """
+
+    def __init__(self, contract: Contract, shards: int = DEFAULT_SHARDS) -> None:
+        super().__init__()
+        if not contract.primary_key:
+            raise UsageError(f"contract '{contract.name}' has no primary key to deduplicate by")
+        if shards < 1:
+            raise UsageError(f"rows are deduplicated in 1 shard or more, not {shards}")
+        self._contract = contract
+        self._shards = shards
+
+    def expand(self, batches: beam.PCollection[pa.RecordBatch]) -> Deduplicated:
+        if not batches.is_bounded:
+            raise UsageError("exact deduplication needs bounded input: a stream has no end to wait for")
+        if not isinstance(batches.windowing.windowfn, GlobalWindows):
+            raise UsageError("deduplicate before windowing: rows of one key may lie in different windows")
+        event_time = self._contract.event_time.name if self._contract.event_time is not None else None
+        outputs = (
+            batches
+            | "ToShards" >> beam.ParDo(_ToShards(self._contract, self._shards))
+            | "Group" >> beam.GroupByKey()
+            | "KeepFirst"
+            >> beam.ParDo(_KeepFirst(self._contract.primary_key, event_time))
+            .with_output_types(pa.RecordBatch, **{outcome.LEDGER: LedgerEntry})
+            .with_outputs(outcome.LEDGER, main=outcome.GOOD)
+        )
+        return Deduplicated(outputs[outcome.GOOD], outputs[outcome.LEDGER])
+
+
+@beam.typehints.with_output_types(tuple[int, pa.RecordBatch])
+class _ToShards(beam.DoFn):
+    def __init__(self, contract: Contract, shards: int) -> None:
+        self._keys = contract.primary_key
+        self._shards = shards
+
+    def process(self, batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
+        batch = without_payload(batch)
+        yield from by_shard(batch, shard_of(batch, self._keys, self._shards))
+
+
+class _KeepFirst(beam.DoFn):
+    def __init__(self, keys: tuple[str, ...], event_time: str | None) -> None:
+        self._keys = keys
+        self._event_time = event_time
+
+    def process(self, shard: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[Any]:
+        distinct = deduplicate(shard[1], self._keys, self._event_time)
+        for batch in split_to_bounds(distinct.rows):
+            yield TimestampedValue(batch, self._time_of(batch))
+        if distinct.duplicates:
+            yield outcome.note(STAGE, ledger.DUPLICATE, distinct.duplicates)
+
+    def _time_of(self, batch: pa.RecordBatch) -> Timestamp:
+        micros = None if self._event_time is None else earliest_micros(batch.column(self._event_time))
+        return MIN_TIMESTAMP if micros is None else Timestamp(micros=micros)
