@@ -153,19 +153,30 @@ def _integer(item: Node, physical: PhysicalType | None, report: Report) -> Field
 
 
 def _number(item: Node, physical: PhysicalType | None, report: Report) -> FieldType | None:
-    bare_number = physical is not None and physical.base == "number" and physical.size is None
-    if physical is None or physical.base not in _DECIMALS or bare_number:
-        return FieldType(pa.float64())
+    kind = number_type(physical)
     stated: Any = item.get("physicalType")
-    if physical.size is None:
-        report.warning(stated.line, stated.path, f"{shown(stated.text)} has no size: it is read as decimal(38,9)")
-        return FieldType(BARE_DECIMAL)
-    scale = physical.scale or 0
-    if not 1 <= physical.size <= values.MAX_DECIMAL_PRECISION or not 0 <= scale <= physical.size:
+    if kind is None:
         allowed = f"1 to {values.MAX_DECIMAL_PRECISION} digits p, and s of them, 0 to p, after the point"
         report.error(stated.line, stated.path, f"{shown(stated.text)}: decimal(p,s) has {allowed}")
         return None
-    return FieldType(pa.decimal128(physical.size, scale))
+    if pa.types.is_decimal(kind) and physical is not None and physical.size is None:
+        report.warning(stated.line, stated.path, f"{shown(stated.text)} has no size: it is read as decimal(38,9)")
+    return FieldType(kind)
+
+
+def number_type(physical: PhysicalType | None) -> pa.DataType | None:
+    """The type of numbers of a physical type; None for a decimal of a size that there can't be.
+
+    >>> number_type(read_physical_type("decimal(10,2)"))
+    Decimal128Type(decimal128(10, 2))
+    """
+    if physical is None or physical.base not in _DECIMALS or (physical.base == "number" and physical.size is None):
+        return pa.float64()
+    if physical.size is None:
+        return BARE_DECIMAL
+    scale = physical.scale or 0
+    fits = 1 <= physical.size <= values.MAX_DECIMAL_PRECISION and 0 <= scale <= physical.size
+    return pa.decimal128(physical.size, scale) if fits else None
 
 
 def has_no_zone(item: Node) -> bool:

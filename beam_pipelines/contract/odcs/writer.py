@@ -13,6 +13,7 @@ import yaml
 from beam_pipelines.contract.model import Contract, Field
 from beam_pipelines.contract.odcs import standard
 from beam_pipelines.contract.odcs.limits import BOUNDS
+from beam_pipelines.contract.odcs.types import number_type, read_physical_type
 from beam_pipelines.contract.odcs.yaml_tree import resolve
 from beam_pipelines.errors import ContractError
 
@@ -74,8 +75,9 @@ def _custom_properties(ours: Mapping[str, Any], others: list[Any]) -> dict[str, 
 def _property(field: Field) -> dict[str, Any]:
     about = dict(field.about)
     logical, options = _type(field)
-    if pa.types.is_decimal(field.type):
-        about["physicalType"] = f"decimal({field.type.precision},{field.type.scale})"
+    if logical == "number" and number_type(read_physical_type(about.get("physicalType", ""))) != field.type:
+        kind = field.type
+        about["physicalType"] = f"decimal({kind.precision},{kind.scale})" if pa.types.is_decimal(kind) else "double"
     if logical == "string" and "format" in about:
         options["format"] = about["format"]
     about.pop("format", None)
@@ -124,8 +126,10 @@ def _type(field: Field) -> tuple[str, dict[str, Any]]:
         logical = "boolean"
     elif pa.types.is_signed_integer(kind) and kind.bit_width in _INTEGER_BITS:
         logical, options["format"] = "integer", _INTEGER_BITS[kind.bit_width]
-    elif pa.types.is_float64(kind) or pa.types.is_decimal(kind):
+    elif pa.types.is_decimal(kind):
         logical = "number"
+    elif pa.types.is_float64(kind):
+        logical, options["format"] = "number", "f64"
     elif pa.types.is_date32(kind):
         logical, options["format"] = "date", field.date_format
     elif pa.types.is_timestamp(kind):
