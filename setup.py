@@ -11,7 +11,9 @@ _ROOT = Path(__file__).parent
 _VERSION = re.search(r'^__version__ = "(.+)"$', (_ROOT / "beam_pipelines" / "__init__.py").read_text(), re.MULTILINE)
 _README = _ROOT / "README.md"
 
+_EMULATOR = ["gcp-storage-emulator>=2026.7"]
 _TEST = [
+    *_EMULATOR,
     "duckdb>=1.5",
     "hypothesis>=6.170",
     "pandas>=3.1",
@@ -58,6 +60,7 @@ setup(
     ],
     extras_require={
         "azure": ["apache-beam[azure]>=2.77,<3"],
+        "emulator": _EMULATOR,
         "test": _TEST,
         "demo": _DEMO,
         "dev": [*_TEST, *_DEMO, *_DEV],
