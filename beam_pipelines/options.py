@@ -18,11 +18,12 @@ beam_pipelines.errors.UsageError: 2 options are wrong:
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import math
 import re
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from beam_pipelines.errors import UsageError, did_you_mean
@@ -151,13 +152,24 @@ def refuse(problems: Sequence[str]) -> None:
         raise UsageError("\n".join([f"{len(problems)} options are wrong:", *(f"  {line}" for line in problems)]))
 
 
-def unknown(flag: str, known: typing.Iterable[str], source: str) -> str:
+def unknown(flag: str, known: Iterable[str], source: str) -> str:
     """Say that an option doesn't exist, and which one is nearest. Its value is never shown: it may be a secret.
 
     >>> unknown("--imput", ["--input", "--output"], "event_analytics")
     "--imput is not an option of event_analytics. Did you mean '--input'?"
     """
-    return f"{flag} is not an option of {source}.{did_you_mean(flag, known)}"
+    flags = sorted(known)
+    near = nearest_flag(flag, flags)
+    return f"{flag} is not an option of {source}." + (
+        f" Did you mean '{near}'?" if near else f" There is: {', '.join(flags)}."
+    )
+
+
+def nearest_flag(flag: str, known: Iterable[str]) -> str | None:
+    """The flag most like this one, if any is. Only names count: the dashes would make all of them alike."""
+    bare = {each.lstrip("-"): each for each in known}
+    near = difflib.get_close_matches(flag.lstrip("-").replace("-", "_"), bare, n=1, cutoff=0.6)
+    return bare[near[0]] if near else None
 
 
 def split(text: str) -> list[str]:
@@ -166,16 +178,14 @@ def split(text: str) -> list[str]:
     >>> split("country, coalesce(a, b), 'x,y'")
     ['country', 'coalesce(a, b)', "'x,y'"]
     """
-    parts, current, depth, quote = [], "", 0, ""
-    characters = iter(text)
-    for char in characters:
-        if char == "\\" and not quote:
-            following = next(characters, "")
-            current += following if following == "," else char + following
-            continue
+    parts, current, depth, quote, place = [], "", 0, "", 0
+    while place < len(text):
+        char, place = text[place], place + 1
         if quote:
             quote = "" if char == quote else quote
-        elif char in "'\"`":
+        elif char == "\\" and text[place : place + 1] == ",":
+            char, place = ",", place + 1
+        elif char in "'\"`" and char in text[place:]:  # an apostrophe without a second one is a letter
             quote = char
         elif char in _OPENING:
             depth += 1

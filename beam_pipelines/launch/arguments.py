@@ -1,0 +1,199 @@
+"""Command-line arguments: a parser made from option specs, and what is left for Beam and the runner."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import re
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from beam_pipelines import options
+from beam_pipelines.errors import UsageError, did_you_mean
+from beam_pipelines.options import OptionSpec
+from beam_pipelines.pipelines import PipelineEntry
+
+_HELP_COLUMN = 30  # characters before the help text: fits the longest option with its metavar
+_DESCRIBE_SECONDS = 10  # that a job server may take to tell its options
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that raises UsageError instead of leaving the program, and never guesses names."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(
+            allow_abbrev=False,
+            formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=_HELP_COLUMN),
+            **settings,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Turn argparse's own complaint into ours."""
+        raise UsageError(_in_our_words(message))
+
+
+def _in_our_words(message: str) -> str:
+    wants = re.fullmatch(r"argument (\S+): expected one argument", message)
+    if wants:
+        flag = wants[1].rpartition("/")[2]
+        return f"{flag} needs a value; write {flag}=VALUE if it begins with a dash"
+    return re.sub(r"^argument ", "", re.sub(r"ignored explicit argument '.*'", "takes no value", message))
+
+
+def pipeline_parser(entry: PipelineEntry, epilog: str) -> Parser:
+    """The parser of `run PIPELINE`: the pipeline's options by group, and `--verbose`."""
+    specs = options.specs(entry.options)
+    required = "".join(f" {spec.flag} {metavar(spec)}" for spec in specs if spec.required)
+    prog = f"beam-pipelines run {entry.name}"
+    usage = f"{prog}{required} [--OPTION VALUE …]".replace("%", "%%")
+    parser = Parser(prog=prog, usage=usage, description=entry.description, epilog=epilog)
+    groups: dict[str, Any] = {}
+    for spec in specs:
+        if spec.group not in groups:
+            groups[spec.group] = parser.add_argument_group(spec.group)
+        add(groups[spec.group], spec)
+    parser.add_argument("--verbose", action="store_true", help="show Beam's log, and the traceback of an error")
+    return parser
+
+
+def add(group: Any, spec: OptionSpec) -> None:
+    """Add one option. Its text is checked by `options.parse`, so that all mistakes are told at once."""
+    settings: dict[str, Any] = {"help": described(spec).replace("%", "%%"), "default": argparse.SUPPRESS}
+    if spec.type is bool and not spec.many:
+        settings |= {"nargs": "?", "const": "true", "metavar": "true|false"}
+    else:
+        settings["metavar"] = metavar(spec)
+        settings["action"] = "append" if spec.many else "store"
+    group.add_argument(spec.flag, **settings)
+
+
+def metavar(spec: OptionSpec) -> str:
+    """What stands for the value in help texts."""
+    return spec.metavar or ("|".join(spec.choices) if spec.choices else spec.type.__name__.upper())
+
+
+def described(spec: OptionSpec) -> str:
+    """The option's help with its default, or that it is required."""
+    if spec.required:
+        return f"{spec.help} Required."
+    shown = default_text(spec)
+    return f"{spec.help} Default: {shown}." if shown and "Default:" not in spec.help else spec.help
+
+
+def default_text(spec: OptionSpec) -> str:
+    """The default as one would write it on the command line; empty when there is none."""
+    if spec.default is None or spec.default == ():
+        return ""
+    if isinstance(spec.default, bool):
+        return str(spec.default).lower()
+    text = ",".join(map(str, spec.default)) if spec.many else str(spec.default)
+    return text if any(char.isalnum() for char in text) else f"'{text}'"
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What `run PIPELINE …` asks for: the pipeline's options, Beam's flags, and whether to be verbose."""
+
+    options: Any
+    beam_flags: list[str]
+    verbose: bool
+
+
+def read(entry: PipelineEntry, argv: Sequence[str], epilog: str) -> Request:
+    """Tell the pipeline's options from Beam's and the runner's.
+
+    What stands after `--` goes to the runner unchecked. Raises UsageError with all mistakes.
+    """
+    checked, unchecked = _until_dashes(argv)
+    found, leftover = pipeline_parser(entry, epilog).parse_known_args(checked)
+    values = vars(found)
+    verbose = values.pop("verbose")
+    parsed, problems = options.examine(entry.options, values, source=entry.name)
+    if leftover:
+        problems += _wrong_for_beam(leftover, [spec.flag for spec in options.specs(entry.options)], entry.name)
+    options.refuse(problems)
+    return Request(parsed, [*leftover, *unchecked], verbose)
+
+
+def _until_dashes(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    arguments = list(argv)
+    if "--" not in arguments:
+        return arguments, []
+    place = arguments.index("--")
+    return arguments[:place], arguments[place + 1 :]
+
+
+def _wrong_for_beam(flags: list[str], ours: list[str], pipeline: str) -> list[str]:
+    """What in these flags neither Beam nor the runner knows."""
+    parser = beam_parser()
+    beams = [flag for action in parser._actions for flag in action.option_strings if flag.startswith("--")]
+    found, extras = parser.parse_known_args(flags)
+    problems = _wrong_runner(found.runner)
+    runners: set[str] = set()
+    if extras and found.job_endpoint not in (None, "embed"):
+        runners = _options_of_job_server(found.job_endpoint)
+    known = [*ours, *beams, *sorted(runners)]
+    flag = None
+    for word in extras:
+        if word.startswith("--"):
+            flag = word.partition("=")[0]
+            if flag not in runners:
+                problems.append(_unknown(flag, known, pipeline))
+        elif flag is None:
+            problems.append(
+                f"'{word}' belongs to no option. Was a pattern expanded by the shell? Quote it: --input 'data/*.jsonl'"
+            )
+    return problems
+
+
+def _unknown(flag: str, known: list[str], pipeline: str) -> str:
+    """Like `options.unknown`, but Beam's hundreds of options are no list to print."""
+    near = options.nearest_flag(flag, known)
+    hint = f"Did you mean '{near}'?" if near else f"`beam-pipelines describe {pipeline}` lists what there is."
+    return f"{flag} is not an option of {pipeline}, of Apache Beam or of the runner. {hint}"
+
+
+def _wrong_runner(name: str | None) -> list[str]:
+    from apache_beam.options.pipeline_options import StandardOptions
+
+    if name is None or "." in name:
+        return []
+    known = list(StandardOptions.KNOWN_RUNNER_NAMES)
+    if name.lower() in {each.lower().removesuffix(suffix) for each in known for suffix in ("", "runner")}:
+        return []
+    whole = name if name.lower().endswith("runner") else f"{name}Runner"
+    return [f"--runner: there is no runner '{name}'.{did_you_mean(whole, known)}"]
+
+
+def beam_parser() -> argparse.ArgumentParser:
+    """A parser with the options of every PipelineOptions class there is."""
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    parsers: list[argparse.ArgumentParser] = []
+    PipelineOptions([]).get_all_options(add_extra_args_fn=parsers.append)
+
+    def error(message: str) -> NoReturn:
+        raise UsageError(_in_our_words(message))
+
+    parsers[0].error = error  # type: ignore[method-assign]
+    return parsers[0]
+
+
+def _options_of_job_server(endpoint: str) -> set[str]:
+    """Ask a job server which options its runner has: they are not known on this side."""
+    import grpc
+    from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
+
+    with grpc.insecure_channel(endpoint) as channel:
+        try:
+            answer = beam_job_api_pb2_grpc.JobServiceStub(channel).DescribePipelineOptions(
+                beam_job_api_pb2.DescribePipelineOptionsRequest(), timeout=_DESCRIBE_SECONDS, wait_for_ready=True
+            )
+        except grpc.RpcError as failure:
+            if failure.code() == grpc.StatusCode.UNIMPLEMENTED:
+                return set()
+            raise UsageError(
+                f"--job_endpoint: no job server answers at '{endpoint}' ({failure.code().name.lower()} "
+                f"after at most {_DESCRIBE_SECONDS} s)"
+            ) from failure
+    return {f"--{option.name}" for option in answer.options}

@@ -1,0 +1,29 @@
+"""What the command's exit codes mean. Help and docs show this table."""
+
+from __future__ import annotations
+
+import enum
+
+
+class ExitCode(enum.IntEnum):
+    """How a command ended."""
+
+    OK = 0, "done; for `run`: the run is committed and balances, or was already"
+    USAGE = 2, "an option, contract or expression is wrong, or the input can't be read; nothing was run"
+    FAILED = 3, "the pipeline failed; nothing was committed"
+    UNBALANCED = 4, "rows are not accounted for; nothing was committed"
+    CONFLICT = 5, "the run id is already committed with other options or other input"
+    INTERRUPTED = 130, "interrupted"
+
+    meaning: str
+
+    def __new__(cls, code: int, meaning: str) -> ExitCode:
+        member = int.__new__(cls, code)
+        member._value_ = code
+        member.meaning = meaning
+        return member
+
+
+def table() -> str:
+    """The codes as lines of text."""
+    return "\n".join(f"  {code.value:>3}  {code.meaning}" for code in ExitCode)

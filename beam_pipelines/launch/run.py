@@ -1,0 +1,160 @@
+"""`run`: check, name the run, wire the graph, wait for it, and tell what came of it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timezone
+from types import ModuleType
+from typing import Any, NoReturn
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.runners.runner import PipelineResult, PipelineState
+
+from beam_pipelines.errors import UsageError
+from beam_pipelines.launch import engine, summary
+from beam_pipelines.launch.arguments import Request
+from beam_pipelines.launch.exit_codes import ExitCode
+from beam_pipelines.launch.failures import Failure, explain
+from beam_pipelines.pipelines import PipelineEntry
+from beam_pipelines.sink import runs
+
+_GOOD_STATES = (PipelineState.DONE, PipelineState.DRAINED, PipelineState.UPDATED)
+
+
+class _RunError(RuntimeError):
+    """A run that ended without an exception, but not well."""
+
+
+def run(entry: PipelineEntry, request: Request, said: Sequence[str]) -> ExitCode:
+    """Run a pipeline and print what came of it. UsageError when it can't start, KeyboardInterrupt when interrupted.
+
+    `said` gathers the tracebacks that workers in this process log, in order.
+    """
+    with _interruptible() as interrupted:
+        try:
+            return _run(entry, request)
+        except Exception as error:
+            if interrupted.is_set():
+                # Beam turns an interrupt that comes while it is in a DoFn into an exception of that DoFn.
+                raise KeyboardInterrupt from error
+            if isinstance(error, UsageError):
+                raise
+            return _report(explain(error, said), request.verbose)
+
+
+def _run(entry: PipelineEntry, request: Request) -> ExitCode:
+    started = time.monotonic()
+    build = entry.load_build()
+    options = _named(request.options)
+    beam_options = _beam_options(request.beam_flags)
+    runner = engine.name(beam_options)
+    run_id = _identify(build, options)
+    if run_id is not None and runs.committed_manifest(options.output, run_id) is not None:
+        print(f"run {run_id} is committed already, with the same options and input: nothing was done")
+        _show(options.output, run_id)
+        return ExitCode.OK
+    print(f"{entry.name}{f', run {run_id}' if run_id else ''}, on {engine.asked(beam_options)}", flush=True)
+    result = _finish(build, options, beam_options)
+    if result is None:
+        print("submitted; not waiting for its end")
+        return ExitCode.OK
+    if run_id is not None:
+        _show(options.output, run_id)
+    print(f"done in {time.monotonic() - started:.1f} s on {engine.ran(runner, beam_options, result)}")
+    return ExitCode.OK
+
+
+def _named(options: Any) -> Any:
+    """The options with a run id, if the pipeline has runs and none was named."""
+    if getattr(options, "run_id", "") is None:
+        return dataclasses.replace(options, run_id=runs.new_run_id(datetime.now(timezone.utc)))
+    return options
+
+
+def _identify(build: ModuleType, options: Any) -> str | None:
+    """Check what can be checked before the run and return its id; RunConflictError if that is taken."""
+    if not hasattr(build, "identify"):
+        return None
+    identity = build.identify(options)
+    runs.settled(options.output, identity)
+    return str(identity.run_id)
+
+
+def _beam_options(flags: list[str]) -> PipelineOptions:
+    options = PipelineOptions(flags)
+    standard = options.view_as(StandardOptions)
+    standard.runner = standard.runner or engine.DEFAULT_RUNNER
+    return options
+
+
+def _finish(build: ModuleType, options: Any, beam_options: PipelineOptions) -> PipelineResult | None:
+    """Run to the end; None if the end is not waited for, because it was asked so or a template was made."""
+    waits = not beam_options.view_as(StandardOptions).no_wait_until_finish
+    try:
+        pipeline = beam.Pipeline(options=beam_options)
+    except ValueError as wrong:
+        raise UsageError(str(wrong)) from wrong
+    build.build(pipeline, options)
+    result = pipeline.run()
+    if not (waits and getattr(result, "has_job", True)):
+        return None
+    try:
+        state = result.wait_until_finish()
+    except KeyboardInterrupt:
+        # A Dataflow job goes on without us, as everyone who launches one expects; other jobs are ours.
+        if not type(result).__module__.startswith("apache_beam.runners.dataflow"):
+            result.cancel()
+        raise
+    if (state or result.state) not in _GOOD_STATES:
+        raise _RunError(f"the job ended as {state or result.state}")
+    return result
+
+
+def _show(output: str, run_id: str) -> None:
+    try:
+        print("\n".join(summary.lines(output, run_id)))
+    except FileNotFoundError as missing:
+        raise _RunError(
+            f"the runner reports success, but there is no committed run in {missing}. Is the output on a file system "
+            "that both the workers and this machine see?"
+        ) from missing
+
+
+def _report(failure: Failure, verbose: bool) -> ExitCode:
+    print(f"beam-pipelines: {failure.message}", file=sys.stderr)
+    if verbose or os.environ.get("BEAM_PIPELINES_TRACEBACK"):
+        print(failure.details, file=sys.stderr)
+    elif failure.code is ExitCode.FAILED:
+        with tempfile.NamedTemporaryFile("w", prefix="beam-pipelines-", suffix=".log", delete=False) as file:
+            file.write(failure.details)
+        print(f"The whole traceback is in {file.name}", file=sys.stderr)
+    return failure.code
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """Let SIGTERM interrupt like Ctrl-C, so that what was started is stopped; yields whether either came."""
+    came = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield came
+        return
+
+    def interrupt(*_: object) -> NoReturn:
+        came.set()
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
