@@ -29,6 +29,13 @@ class ExpressionError(UsageError):
     """An SQL expression can't be read, or names what is not there."""
 
 
+class ContractViolation(Exception):  # noqa: N818  what happened, not a defect of the program
+    """Data broke a rule of which the contract says that the run must fail for it.
+
+    That is `onFailure: fail` of a field, or `onSchemaChange: freeze`. The message names field and rule.
+    """
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `" Did you mean 'x'?"`, or the list of what there is when nothing is near.
 

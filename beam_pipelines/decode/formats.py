@@ -1,0 +1,70 @@
+"""One decoder for each record format, chosen by name or by what the batch says of itself."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from beam_pipelines.columnar.failures import failures_column
+from beam_pipelines.columnar.provenance import CSV_HEADER, FAILURES, PAYLOAD, RECORD_FORMAT
+from beam_pipelines.contract.model import Contract
+from beam_pipelines.decode.csv_rows import decode_csv_rows
+from beam_pipelines.decode.decoded import Decoded
+from beam_pipelines.decode.dialect import CsvDialect
+from beam_pipelines.decode.json_lines import decode_json_lines
+from beam_pipelines.errors import UsageError, did_you_mean
+
+AUTO = "auto"
+FORMATS = ("jsonl", "csv")
+"""Names of the record formats; `auto` is the one in the batch's schema metadata (`record.format`)."""
+
+
+def check_format_name(format: str) -> None:
+    """Raise UsageError for a format that there isn't."""
+    if format not in (AUTO, *FORMATS):
+        raise UsageError(f"'{format}' is not a record format.{did_you_mean(format, (AUTO, *FORMATS))}")
+
+
+def decode(
+    batch: pa.RecordBatch, contract: Contract, format: str = AUTO, dialect: CsvDialect | None = None
+) -> pa.RecordBatch:
+    """Decode the payloads of a raw batch.
+
+    Out come the contract's columns (all nullable), `_extra` if the contract keeps unknown fields, all
+    columns of the raw batch, and `__failures` if any row failed. No row is dropped or moved: what can't
+    be decoded is null and has a failure. Raises UsageError for a batch that isn't raw or doesn't say its
+    format, ContractViolation for an unknown field of a frozen contract.
+
+    >>> from beam_pipelines.contract.model import Field
+    >>> from beam_pipelines.columnar.provenance import raw_batch
+    >>> raw = raw_batch(pa.array([b'{"id": 1}', b"{}"]), "orders.jsonl", pa.array([0, 10]))
+    >>> decode(raw, Contract("orders", (Field("id", pa.int64()),)), "jsonl").column("id").to_pylist()
+    [1, None]
+    """
+    if PAYLOAD not in batch.schema.names:
+        raise UsageError(f"a batch to decode has no column '{PAYLOAD}', it has: {', '.join(batch.schema.names)}")
+    metadata = batch.schema.metadata or {}
+    if format == AUTO:
+        if RECORD_FORMAT not in metadata:
+            raise UsageError(
+                f"a batch doesn't say its record format in its schema metadata ('{RECORD_FORMAT.decode()}'): "
+                f"name one of {', '.join(FORMATS)}"
+            )
+        format = metadata[RECORD_FORMAT].decode()
+    check_format_name(format)
+    payloads = batch.column(PAYLOAD)
+    if format == "csv":
+        decoded = decode_csv_rows(payloads, contract, dialect, metadata.get(CSV_HEADER))
+    else:
+        decoded = decode_json_lines(payloads, contract)
+    return _beside(batch, decoded)
+
+
+def _beside(batch: pa.RecordBatch, decoded: Decoded) -> pa.RecordBatch:
+    """Put decoded columns before those of the raw batch."""
+    columns = dict(decoded.columns)
+    for name in batch.schema.names:
+        if name not in columns:
+            columns[name] = batch.column(name)
+    if decoded.found:
+        columns[FAILURES] = failures_column(decoded.found, batch.num_rows)
+    return pa.RecordBatch.from_arrays(list(columns.values()), list(columns), metadata=batch.schema.metadata)

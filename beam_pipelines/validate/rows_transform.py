@@ -1,0 +1,96 @@
+"""Validation embedded in a row-wise job."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import pyarrow as pa
+from apache_beam.transforms.window import TimestampedValue
+from apache_beam.typehints.row_type import RowTypeConstraint
+from apache_beam.utils.windowed_value import WindowedValue
+
+from beam_pipelines import ledger, outcome
+from beam_pipelines.columnar.rows import PUBLISH_TIME
+from beam_pipelines.columnar.rows_transform import BatchesToRows, RowKind, RowsToBatches
+from beam_pipelines.contract.model import Contract
+from beam_pipelines.errors import UsageError
+from beam_pipelines.ledger import LedgerEntry
+from beam_pipelines.validate.transform import _Judge
+
+STAGE = "ValidateRows"
+
+
+class ValidatedRows(NamedTuple):
+    """`good`: rows that keep the contract. `dead_letters`: batches of those that don't. `ledger`: its entries."""
+
+    good: beam.PCollection[Any]
+    dead_letters: beam.PCollection[pa.RecordBatch]
+    ledger: beam.PCollection[LedgerEntry]
+
+
+class ValidateRows(beam.PTransform):
+    """Validate rows in a row-wise job: PCollection of rows to `ValidatedRows`.
+
+    Rows are dicts, Beam Rows, NamedTuples or dataclasses. Good ones come out as the same kind, which is
+    taken from the PCollection's element type, or as `as_` says (see `BatchesToRows`): with the contract's
+    fields and types, and the timestamp and window that they came with. A dead letter's payload is the row as JSON
+    (`BatchesToRows(dead_letters.SCHEMA)` makes dicts of dead letters). The ledger counts what was read,
+    dead-lettered, nulled and warned about. What is judged says `judge`, what values fit says `batch_of`.
+    Works on bounded and unbounded input. UsageError if elements are not rows.
+
+    >>> from beam_pipelines.contract.model import Field
+    >>> orders = Contract("orders", (Field("id", pa.int64(), required=True), Field("price", pa.float64(), minimum=0)))
+    >>> with beam.Pipeline("FnApiRunner") as pipeline:
+    ...     rows = pipeline | beam.Create([{"id": 1, "price": 2.5}, {"id": 2, "price": -1.0}])
+    ...     good, dead_letters, _ = rows | ValidateRows(orders)
+    ...     _ = good | "Good" >> beam.Map(print)
+    ...     _ = dead_letters | "Bad" >> beam.Map(lambda batch: print(batch.column("payload").to_pylist()))
+    {'id': 1, 'price': 2.5}
+    [b'{"id":2,"price":-1.0}']
+    """
+
+    def __init__(self, contract: Contract, as_: RowKind | None = None) -> None:
+        super().__init__()
+        self._contract = contract
+        self._as = as_
+
+    def expand(self, rows: beam.PCollection[Any]) -> ValidatedRows:
+        kind = self._as or kind_of(rows.element_type)
+        batches = rows | "Gather" >> RowsToBatches(self._contract)
+        good, dead_letters, entries = outcome.apply(batches, _JudgeInPlace(self._contract), "Judge")
+        return ValidatedRows(
+            good | "Scatter" >> BatchesToRows(self._contract, kind, event_time=PUBLISH_TIME), dead_letters, entries
+        )
+
+
+class _JudgeInPlace(_Judge):
+    """ValidateBatches without its stamp: in somebody's job a row keeps its time and window."""
+
+    def process(self, element: pa.RecordBatch) -> Iterator[Any]:
+        yield outcome.note(STAGE, ledger.READ, element.num_rows)
+        for output in super().process(element):
+            yield output.value if isinstance(output, (TimestampedValue, WindowedValue)) else output
+
+
+def kind_of(element_type: Any) -> RowKind:
+    """Tell from a PCollection's element type what rows it holds; UsageError if they are none.
+
+    >>> kind_of(dict[str, Any]), kind_of(Any)
+    ('dict', 'dict')
+    >>> kind_of(str)
+    Traceback (most recent call last):
+        ...
+    beam_pipelines.errors.UsageError: rows are dicts, Beam Rows, NamedTuples or dataclasses; these are <class 'str'>
+    """
+    if isinstance(element_type, RowTypeConstraint):
+        return "row"
+    if not isinstance(element_type, type) or issubclass(element_type, dict):
+        return "dict"
+    if dataclasses.is_dataclass(element_type) or hasattr(element_type, "_make"):
+        return element_type
+    if element_type in (object, beam.Row):
+        return "row" if element_type is beam.Row else "dict"
+    raise UsageError(f"rows are dicts, Beam Rows, NamedTuples or dataclasses; these are {element_type}")
