@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import keyword
 from decimal import Decimal
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 import pyarrow as pa
@@ -29,7 +29,7 @@ def row_type(contract: Contract) -> RowTypeConstraint:
 
     >>> from beam_pipelines.contract import Contract, Field
     >>> row_type(Contract("orders", (Field("id", pa.int64(), required=True), Field("note", pa.string()))))
-    Row(id=<class 'int'>, note=str | None)
+    Row(id=<class 'int'>, note=typing.Optional[str])
     """
     wrong = [
         f"field '{field.name}' is {field.type}; Beam's rows keep {MAX_DECIMAL_DIGITS} digits of a decimal"
@@ -64,4 +64,4 @@ def _python_type(field: Field) -> Any:
         known = ["string", "bool", "int32", "int64", "double", "decimal128", "date32[day]", "timestamp[us, tz=UTC]"]
         nearest = did_you_mean(str(field.type), known)
         raise ContractError(field.name, [f"the type {field.type} has no place in a Beam row.{nearest}"])
-    return found if field.required else found | None
+    return found if field.required else Optional[found]  # noqa: UP045  Beam 2.77 reads `X | None` as Any

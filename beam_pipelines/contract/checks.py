@@ -20,6 +20,9 @@ from beam_pipelines.errors import did_you_mean
 if TYPE_CHECKING:
     from beam_pipelines.contract.model import Field
 
+UNKNOWN_FIELDS = "_extra"
+"""Column that `onSchemaChange: evolve` adds; it is `columnar.provenance.EXTRA`, which can't be imported here."""
+
 BOUNDS = ("minimum", "exclusive_minimum", "maximum", "exclusive_maximum")
 
 
@@ -76,6 +79,9 @@ def contract_conflicts(
         for field in fields
     ):
         yield None, Conflict(("fields",), "every field is a partition column or dropped: nothing is left for the files")
+    if on_schema_change == "evolve" and any(field.name == UNKNOWN_FIELDS for field in fields):
+        message = f"with evolve, the column '{UNKNOWN_FIELDS}' holds unknown fields; rename the field of that name"
+        yield None, Conflict(("on_schema_change",), message)
     yield from _unknown_word(None, "on_schema_change", on_schema_change)
 
 
@@ -273,8 +279,9 @@ def _of_roles(field: Field) -> Iterator[Conflict]:
     wrong = masks.check_mask(field)
     if wrong is not None:
         yield Conflict(("mask",), wrong.removeprefix(f"field '{field.name}': "))
-    if field.on_failure == "null" and field.required:
-        because = "" if field.primary_key_position is None else " as part of the primary key"
+    if field.on_failure == "null" and (field.required or field.event_time):
+        key = " as part of the primary key" if field.primary_key_position is not None else ""
+        because = key or (" as the event time" if field.event_time else "")
         yield Conflict(("on_failure", "required"), f"on_failure 'null' would null a field that is required{because}")
     for _, conflict in _unknown_word(None, "on_failure", field.on_failure):
         yield conflict

@@ -7,7 +7,9 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 
+from beam_pipelines.columnar.provenance import EXTRA
 from beam_pipelines.contract import Contract, Field, Mask
+from beam_pipelines.contract.checks import UNKNOWN_FIELDS
 from beam_pipelines.errors import ContractError
 
 UTC = datetime.timezone.utc
@@ -69,6 +71,7 @@ CONFLICTS = {
     "position 0": (Field("a", pa.int64(), primary_key_position=0), "count from 1, this is 0"),
     "null what is required": (Field("a", pa.int64(), required=True, on_failure="null"), "would null a field"),
     "null what is a key": (Field("a", pa.int64(), primary_key_position=1, on_failure="null"), "of the primary key"),
+    "null what places a row in time": (Field("a", DATE, event_time=True, on_failure="null"), "as the event time"),
     "no such policy": (Field("a", pa.int64(), on_failure="ignore"), "'ignore' is not one of reject, null"),  # type: ignore[arg-type]
     "empty name": (Field(" ", pa.int64()), "the name is empty"),
     "reserved name": (Field("__a", pa.int64()), "reserved"),
@@ -141,6 +144,14 @@ def test_something_has_to_be_left_to_write() -> None:
     ):
         with pytest.raises(ContractError, match=complaint):
             Contract("c", fields)
+
+
+def test_the_column_of_unknown_fields_is_free() -> None:
+    assert UNKNOWN_FIELDS == EXTRA
+    field = Field(EXTRA, pa.string())
+    assert Contract("c", (field,), on_schema_change="freeze").names == (EXTRA,)
+    with pytest.raises(ContractError, match="rename the field"):
+        Contract("c", (field,), on_schema_change="evolve")
 
 
 def test_a_field_of_the_primary_key_is_required() -> None:

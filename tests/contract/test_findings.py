@@ -277,6 +277,15 @@ DOCUMENTS = {
         8,
         "onSchemaChange 'frezee' is not allowed. Did you mean 'freeze'?",
     ),
+    "evolving into a field": (
+        HEAD.replace(
+            "    properties:",
+            "    customProperties:\n      - {property: onSchemaChange, value: evolve}\n    properties:",
+        )
+        + "      - {name: _extra, logicalType: string}",
+        8,
+        "rename the field of that name",
+    ),
     "same source": (
         f"{HEAD}      - {{name: a, logicalType: string}}\n      - {{name: b, physicalName: a, logicalType: string}}",
         9,

@@ -17,6 +17,7 @@ _INFORMING = (  # noqa: SIM905  a word a line is no easier to read
     "id businessName tags authoritativeDefinitions synonyms deprecated description physicalName physicalType "
     "dataGranularityDescription context quality"
 ).split()
+_CUSTOM = {"on_schema_change": "onSchemaChange"}
 
 
 @dataclasses.dataclass
@@ -54,7 +55,7 @@ def read_object(node: Node, logical: Mapping[int, str | None], report: Report) -
     deduplicate, on_change = extensions.deduplicate(report), extensions.on_schema_change(report)
     fields = [each.field for each in properties]
     for index, conflict in checks.contract_conflicts(fields, deduplicate, on_change):
-        attribute = conflict.attributes[0]
+        attribute = _CUSTOM.get(conflict.attributes[0], conflict.attributes[0])
         if index is not None:
             line, path = properties[index].place(attribute)
         elif attribute in extensions.ours:
