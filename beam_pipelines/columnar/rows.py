@@ -15,12 +15,13 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beam_pipelines.columnar.provenance import EXTRA, FAILURES, PAYLOAD, RECORD_FORMAT
+from beam_pipelines.columnar.provenance import EXTRA, FAILURES, PAYLOAD, PROVENANCE, RECORD_FORMAT
 from beam_pipelines.columnar.row_values import TYPE_RULE, Failure, column_of, named, python_values, shown
 from beam_pipelines.contract.model import Contract, Field
 from beam_pipelines.dead_letters import failure, failures_column
 from beam_pipelines.errors import ContractViolation
 
+PUBLISH_TIME = "__publish_time"
 UNKNOWN_FIELD_RULE = "schema.unknown_field"
 
 
@@ -79,8 +80,15 @@ def _encodable(value: Any) -> Any:
 _ENCODER = msgspec.json.Encoder(enc_hook=_encodable)
 
 
-def batch_of(rows: Sequence[Any], contract: Contract, payloads: Sequence[bytes] | None = None) -> pa.RecordBatch:
+def batch_of(
+    rows: Sequence[Any],
+    contract: Contract,
+    payloads: Sequence[bytes] | None = None,
+    micros: Sequence[int | None] | None = None,
+) -> pa.RecordBatch:
     """Make a decoded batch: the contract's columns, `__payload` and, if any row failed, `__failures`.
+
+    `micros` are the rows' own timestamps, in microseconds since the epoch: they become `__publish_time`.
 
     `rows` are dicts, Beam Rows, NamedTuples or dataclasses, with a field under its physical name or its
     own; a missing one is a null. With fields that the contract doesn't know its `onSchemaChange` decides:
@@ -126,6 +134,9 @@ def batch_of(rows: Sequence[Any], contract: Contract, payloads: Sequence[bytes] 
                     failures.setdefault(place, []).append(what)
     fields.append((PAYLOAD, pa.binary()))
     columns.append(pa.array(payloads, pa.binary()))
+    if micros is not None:
+        fields.append((PUBLISH_TIME, PROVENANCE[PUBLISH_TIME]))
+        columns.append(pa.array(micros, pa.int64()).cast(PROVENANCE[PUBLISH_TIME]))
     if failures:
         columns.append(failures_column([failures.get(place) for place in range(len(rows))]))
         fields.append((FAILURES, columns[-1].type))

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 from collections.abc import Callable, Iterator
-from decimal import Decimal
-from typing import Any, Literal, Optional, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_type_hints
 
 import apache_beam as beam
-import numpy as np
 import pyarrow as pa
 from apache_beam.transforms.window import BoundedWindow
-from apache_beam.typehints.row_type import RowTypeConstraint
 from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_pipelines.columnar import coder  # noqa: F401  registers the coder of batches
 from beam_pipelines.columnar.batches import MAX_BATCH_BYTES, MAX_BATCH_ROWS, split_to_bounds
+from beam_pipelines.columnar.provenance import PROVENANCE
+from beam_pipelines.columnar.row_values import EARLIEST_MICROS, LATEST_MICROS
 from beam_pipelines.columnar.rows import as_mapping, batch_of, contract_of, dicts_of, payload_of, python_columns
-from beam_pipelines.contract.model import Contract, Field
+from beam_pipelines.contract import beam_rows
+from beam_pipelines.contract.model import Contract
 from beam_pipelines.errors import UsageError, did_you_mean
 
 RowKind = Literal["dict", "row"] | type[Any]
 """What a row is in Python: a dict, a Beam Row with a schema, or a NamedTuple or dataclass of one's own."""
-
-BEAM_DECIMAL_DIGITS = 28
-"""Beam 2.77's coder of schema decimals rounds to Python's default context."""
 
 
 class RowsToBatches(beam.PTransform):
@@ -35,8 +31,8 @@ class RowsToBatches(beam.PTransform):
     Rows are dicts, Beam Rows, NamedTuples or dataclasses, also mixed. Values that don't fit the contract
     (or the `pa.Schema` given in its place) are not refused here: `batch_of` says what fits, and
     ValidateBatches judges. Each batch holds rows of one window and is stamped with the earliest of their
-    timestamps; it ends at `max_rows`, at about `max_bytes` (of the rows as JSON) or with its bundle, so
-    nothing waits for rows to come.
+    timestamps, each of which is in `__publish_time` (null if it has no date). A batch ends at `max_rows`,
+    at about `max_bytes` (of the rows as JSON) or with its bundle, so nothing waits for rows to come.
 
     >>> with beam.Pipeline("FnApiRunner") as pipeline:
     ...     _ = (
@@ -72,6 +68,7 @@ class _Buffer:
 
     rows: list[Any] = dataclasses.field(default_factory=list)
     payloads: list[bytes] = dataclasses.field(default_factory=list)
+    micros: list[int | None] = dataclasses.field(default_factory=list)
     bytes: int = 0
     earliest: Timestamp = MAX_TIMESTAMP
 
@@ -104,6 +101,8 @@ class _Gather(beam.DoFn):
             buffer = self._buffers[window] = _Buffer()
         buffer.rows.append(row)
         buffer.payloads.append(payload)
+        micros = timestamp.micros  # those that Beam gives to elements without a time are out of all years
+        buffer.micros.append(micros if EARLIEST_MICROS <= micros <= LATEST_MICROS else None)
         buffer.bytes += len(payload)
         self._buffered_bytes += len(payload)
         if timestamp < buffer.earliest:
@@ -120,7 +119,7 @@ class _Gather(beam.DoFn):
     def _flush(self, window: BoundedWindow) -> Iterator[WindowedValue]:
         buffer = self._buffers.pop(window)
         self._buffered_bytes -= buffer.bytes
-        batch = batch_of(buffer.rows, self._contract, buffer.payloads)
+        batch = batch_of(buffer.rows, self._contract, buffer.payloads, buffer.micros)
         # Columns can be larger than the JSON they came from, by the payload beside them at least.
         for piece in split_to_bounds(batch, self._max_rows, 4 * self._max_bytes):
             yield WindowedValue(piece, buffer.earliest, (window,))
@@ -132,8 +131,9 @@ class BatchesToRows(beam.PTransform):
     The rows hold the contract's columns (or those of the `pa.Schema` given in its place), not the
     provenance. As `dict`, timestamps are datetimes in UTC. As `row`, they are Beam Rows with a schema:
     timestamps are Beam Timestamps. A NamedTuple or dataclass is called with the columns of its fields,
-    timestamps as its annotations say. Each row keeps its batch's window and takes its event time as timestamp
-    (the batch's, if it has none). UsageError if a class asks for fields that are not there.
+    timestamps as its annotations say. Each row keeps its batch's window, and its timestamp is its event
+    time, or that of another column if `event_time` names one (its batch's where that is null).
+    UsageError if a class asks for fields that are not there.
 
     >>> batch = pa.record_batch({"id": [1, 2], "name": ["a", None]})
     >>> with beam.Pipeline("FnApiRunner") as pipeline:
@@ -144,18 +144,22 @@ class BatchesToRows(beam.PTransform):
 
     def __init__(self, contract: Contract | pa.Schema, as_: RowKind = "dict", event_time: str | None = None) -> None:
         super().__init__()
-        if isinstance(contract, pa.Schema):
-            contract = contract_of(contract)
-        declared = contract.event_time.name if contract.event_time is not None else None
-        self._contract = contract
+        if isinstance(contract, Contract):
+            declared = contract.event_time.name if contract.event_time is not None else None
+            self._schema = contract.schema
+        else:
+            declared, self._schema = None, contract
         self._kind = as_
         self._event_time = event_time or declared
-        self._row_type = row_type(contract, as_)
-        if self._event_time is not None:
-            contract.field(self._event_time)
+        self._row_type = row_type(self._schema, as_)
+        known = (*self._schema.names, *PROVENANCE)
+        if self._event_time is not None and self._event_time not in known:
+            raise UsageError(
+                f"no column '{event_time}' to take timestamps from." + did_you_mean(self._event_time, known)
+            )
 
     def expand(self, batches: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[Any]:
-        scatter = _Scatter(self._contract.names, self._kind, self._event_time)
+        scatter = _Scatter(tuple(self._schema.names), self._kind, self._event_time)
         return batches | "Scatter" >> beam.ParDo(scatter).with_output_types(self._row_type)
 
 
@@ -179,27 +183,26 @@ class _Scatter(beam.DoFn):
 
     def _stamped(self, rows: list[Any], times: pa.Array, window: BoundedWindow) -> Iterator[Any]:
         windows = (window,)
-        for row, micros in zip(rows, times.cast(pa.int64()).to_pylist(), strict=True):
+        micros_of = times.cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_pylist()  # a date is its midnight
+        for row, micros in zip(rows, micros_of, strict=True):
             yield row if micros is None else WindowedValue(row, Timestamp(micros=micros), windows)
 
 
-def row_type(contract: Contract, kind: RowKind) -> Any:
-    """Return the Beam element type of a contract's rows as dicts, as Beam Rows or as a class.
+def row_type(schema: pa.Schema, kind: RowKind) -> Any:
+    """Return the Beam element type of a schema's rows as dicts, as Beam Rows or as a class.
 
-    >>> row_type(contract_of(pa.schema([pa.field("id", pa.int64(), nullable=False)])), "row")
+    >>> row_type(pa.schema([pa.field("id", pa.int64(), nullable=False)]), "row")
     Row(id=<class 'int'>)
     """
     if kind == "dict":
         return dict[str, Any]
     if kind == "row":
-        return RowTypeConstraint.from_fields([(field.name, _beam_type(field)) for field in contract.fields])
+        return beam_rows.row_type(contract_of(schema))
     if isinstance(kind, type) and (dataclasses.is_dataclass(kind) or hasattr(kind, "_make")):
-        required = [name for name in _class_fields(kind) if name not in contract.names]
-        if required:
-            raise UsageError(
-                f"{kind.__name__} has a field '{required[0]}', contract '{contract.name}' has not."
-                + did_you_mean(required[0], contract.names)
-            )
+        missing = [name for name in _class_fields(kind) if name not in schema.names]
+        if missing:
+            near = did_you_mean(missing[0], schema.names)
+            raise UsageError(f"{kind.__name__} has a field '{missing[0]}', the batches have not.{near}")
         return kind
     raise UsageError(f"rows are 'dict', 'row', a NamedTuple or a dataclass, not {kind!r}")
 
@@ -208,27 +211,6 @@ def _class_fields(kind: type[Any]) -> tuple[str, ...]:
     if dataclasses.is_dataclass(kind):
         return tuple(field.name for field in dataclasses.fields(kind) if field.init)
     return tuple(kind._fields)
-
-
-def _beam_type(field: Field) -> Any:
-    kind = field.type
-    types: tuple[tuple[Callable[[pa.DataType], bool], Any], ...] = (
-        (pa.types.is_string, str),
-        (pa.types.is_boolean, bool),
-        (pa.types.is_int64, int),
-        (pa.types.is_int32, np.int32),
-        (pa.types.is_float64, float),
-        (pa.types.is_decimal, Decimal),
-        (pa.types.is_date32, datetime.date),
-        (pa.types.is_timestamp, Timestamp),
-        (pa.types.is_binary, bytes),
-    )
-    if pa.types.is_decimal(kind) and kind.precision > BEAM_DECIMAL_DIGITS:
-        raise UsageError(
-            f"field '{field.name}' is {kind}, but Beam Rows keep {BEAM_DECIMAL_DIGITS} digits of a decimal: take dicts"
-        )
-    found = next((python_type for is_kind, python_type in types if is_kind(kind)), Any)
-    return found if field.required else Optional[found]  # noqa: UP045  Beam 2.77 takes `X | None` for Any
 
 
 def _maker(kind: RowKind, names: tuple[str, ...]) -> Callable[[pa.RecordBatch], list[Any]]:

@@ -107,5 +107,8 @@ class _KeepFirst(beam.DoFn):
             yield outcome.note(STAGE, ledger.DUPLICATE, distinct.duplicates)
 
     def _time_of(self, batch: pa.RecordBatch) -> Timestamp:
-        micros = None if self._event_time is None else earliest_micros(batch.column(self._event_time))
+        if self._event_time is None:
+            return MIN_TIMESTAMP
+        times = batch.column(self._event_time).cast(pa.timestamp("us", "UTC"))  # a date is its midnight
+        micros = earliest_micros(times)
         return MIN_TIMESTAMP if micros is None else Timestamp(micros=micros)

@@ -142,7 +142,7 @@ def test_rows_come_out_as_dicts_rows_and_classes_with_their_event_time() -> None
 
 
 def test_beam_rows_have_a_schema_that_beam_knows() -> None:
-    fields = schemas.typing_to_runner_api(row_type(ORDERS, "row")).row_type.schema.fields
+    fields = schemas.typing_to_runner_api(row_type(ORDERS.schema, "row")).row_type.schema.fields
     assert [(field.name, field.type.nullable) for field in fields] == [
         ("id", False),
         ("price", True),
@@ -162,13 +162,13 @@ def test_mistakes_are_named_before_the_launch() -> None:
     class Wrong(NamedTuple):
         idd: int
 
-    with pytest.raises(UsageError, match=r"Wrong has a field 'idd', contract 'orders' has not\. Did you mean 'id'\?"):
+    with pytest.raises(UsageError, match=r"Wrong has a field 'idd', the batches have not\. Did you mean 'id'\?"):
         BatchesToRows(ORDERS, as_=Wrong)
     with pytest.raises(UsageError, match="rows are 'dict', 'row', a NamedTuple or a dataclass, not 'tuple'"):
         BatchesToRows(ORDERS, as_="tuple")  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match="Beam Rows keep 28 digits"):
+    with pytest.raises(ContractError, match="Beam's rows keep 28 digits"):
         BatchesToRows(pa.schema([("money", pa.decimal128(38, 4))]), as_="row")
-    with pytest.raises(ContractError, match=r"no field 'att'\. Did you mean 'at'"):
+    with pytest.raises(UsageError, match=r"no column 'att' to take timestamps from\. Did you mean 'at'"):
         BatchesToRows(ORDERS, event_time="att")
     with pytest.raises(UsageError, match="at least one row"):
         RowsToBatches(ORDERS, max_rows=0)
