@@ -1,11 +1,15 @@
 """What is wrong in a contract's text is told with its line, all of it at once."""
 
+import json
 import re
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
 
-from beam_pipelines.contract import Finding, lint, parse_contract
+from beam_pipelines.contract import Finding, lint, parse_contract, to_odcs
 from beam_pipelines.errors import ContractError
+from tests.contract.mutilated import PLAIN, mutilated
 
 HEAD = """apiVersion: v3.2.0
 kind: DataContract
@@ -443,3 +447,18 @@ def test_all_objects_are_linted_or_the_one_asked_for() -> None:
     )
     assert [each.line for each in errors(lint(text)) if "not supported" in each.message] == [8, 11]
     assert {each.line for each in errors(lint(text, object_name="t"))} == {8}
+
+
+@settings(max_examples=100)
+@given(mutilated(PLAIN))
+def test_nothing_but_findings_comes_of_a_broken_contract(document: Any) -> None:
+    text = json.dumps(document, ensure_ascii=False)
+    found = lint(text)
+    assert all(1 <= each.line <= 1 for each in found), "JSON on one line"
+    try:
+        contract = parse_contract(text)
+    except ContractError:
+        assert errors(found)
+    else:
+        assert all("mask" in each.message for each in errors(found)), "what lint refuses runs for one reason only"
+        assert parse_contract(to_odcs(contract)) == contract

@@ -127,7 +127,7 @@ def contracts(draw: st.DrawFn) -> Contract:
     )
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(contracts())
 def test_any_contract_is_read_back_as_it_was(contract: Contract) -> None:
     again = parse_contract(to_odcs(contract))
