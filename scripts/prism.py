@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 from scripts import cache
@@ -29,17 +30,16 @@ def binary() -> Path:
 
 
 def _is_right(found: Path) -> bool:
-    if not found.is_file():
-        return False
-    told = subprocess.run(["go", "version", "-m", found], capture_output=True, text=True, check=False)
-    return any(line.split()[:3] == ["mod", _MODULE, VERSION] for line in told.stdout.splitlines())
+    """Whether it is Prism of this version: Go writes into a binary what it was made of."""
+    return found.is_file() and f"\nmod\t{_MODULE}\t{VERSION}\t".encode() in found.read_bytes()
 
 
 def _install(place: Path) -> None:
-    print(f"installing Prism {VERSION} in {place} (about a minute)", flush=True)
+    print(f"installing Prism {VERSION} in {place} (about a minute)", file=sys.stderr, flush=True)
     subprocess.run(
         ["go", "install", f"{_MODULE}/go/cmd/prism@{VERSION}"],
         env=os.environ | {"GOBIN": str(place), "CGO_ENABLED": "0"},
+        stdout=sys.stderr,
         timeout=_INSTALL_SECONDS,
         check=True,
     )
