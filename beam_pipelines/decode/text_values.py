@@ -16,6 +16,7 @@ from __future__ import annotations
 import decimal
 from decimal import Decimal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -128,12 +129,16 @@ def _floats(text: pa.StringArray) -> Parsed:
     return parse_in_bulk(text, quick, exact)
 
 
+_PLUS_AND_EXPONENT = np.frombuffer(b"+eE", np.uint8)
+
+
 def _decimals(text: pa.StringArray, kind: pa.Decimal128Type) -> Parsed:
     whole, scale = kind.precision - kind.scale, kind.scale
     fits = rf"-?0*[0-9]{{0,{whole}}}(?:\.[0-9]{{0,{scale}}}0*)?"
 
     def quick(text: pa.StringArray) -> pa.Array:
-        if (used_bytes(text) == ord("+")).any():
+        # Arrow's cast wraps around in silence when an exponent makes the number too large.
+        if np.isin(used_bytes(text), _PLUS_AND_EXPONENT).any():
             raise Doubtful
         return text.cast(kind)
 

@@ -132,3 +132,10 @@ def test_slices_of_a_column_are_read_within_their_bounds():
     for kind in (pa.int64(), pa.float64(), PRICE):
         values, invalid = from_text(texts.slice(2, 2), Field("f", kind))
         assert (values.to_pylist(), invalid) == ([7, 8], None)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"), [("3410E31", pa.decimal128(38, 4)), ("9" * 38 + "e1", pa.decimal128(38, 0))]
+)
+def test_an_exponent_that_makes_a_number_too_large_is_refused_and_never_wraps(text, kind):
+    assert parsed([text, "1"], kind) == ([None, Decimal(1)], [True, False])
