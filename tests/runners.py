@@ -21,7 +21,7 @@ def left_out() -> list[str]:
     return [name for name, variable in OPT_OUTS.items() if os.environ.get(variable)]
 
 
-def _need(name: str) -> None:
+def need(name: str) -> None:
     if name in left_out():
         if os.environ.get("CI"):
             pytest.fail(f"{OPT_OUTS[name]} is set, but in CI every runner is tested")
@@ -31,14 +31,14 @@ def _need(name: str) -> None:
 @pytest.fixture(scope="session")
 def prism_flags() -> list[str]:
     """Options that run a pipeline on Prism; Beam starts it, and stops it when the test process ends."""
-    _need("Prism")
+    need("Prism")
     return ["--runner=PrismRunner", f"--prism_location={prism.binary()}"]
 
 
 @pytest.fixture(scope="session")
 def flink_flags(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
     """Options that run a pipeline on an embedded Flink 1.19, started for this session and stopped after it."""
-    _need("Flink")
+    need("Flink")
     server = flink.start(tmp_path_factory.mktemp("flink") / "server.log")
     yield [
         "--runner=PortableRunner",

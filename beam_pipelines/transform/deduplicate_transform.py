@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
-from apache_beam.transforms.window import GlobalWindows, TimestampedValue
+from apache_beam.transforms.window import GlobalWindows, TimestampCombiner, TimestampedValue
 from apache_beam.utils.timestamp import MIN_TIMESTAMP, Timestamp
 
 from beam_pipelines import ledger, outcome
@@ -74,6 +74,9 @@ class DeduplicateBatches(beam.PTransform):
         outputs = (
             batches
             | "ToShards" >> beam.ParDo(_ToShards(self._contract, self._shards))
+            # What comes out is stamped with rows' times: a group that is stamped later, as is Beam's default, doesn't
+            # hold the watermark for them, and Prism drops them as late in the windows downstream.
+            | "HeldByRows" >> beam.WindowInto(GlobalWindows(), timestamp_combiner=TimestampCombiner.OUTPUT_AT_EARLIEST)
             | "Group" >> beam.GroupByKey()
             | "KeepFirst"
             >> beam.ParDo(_KeepFirst(self._contract.primary_key, event_time))

@@ -1,0 +1,25 @@
+"""Flink 1.19 embedded in Beam's job server; the Python workers are in the submitting process (LOOPBACK)."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from scripts import flink
+from tests.conformance.runners.declare import Runner
+
+
+@contextmanager
+def _start(folder: Path) -> Iterator[list[str]]:
+    server = flink.start(folder / "job-server.log")
+    try:
+        yield [
+            "--runner=PortableRunner",
+            f"--job_endpoint={server.endpoint}",
+            "--environment_type=LOOPBACK",
+            "--parallelism=1",
+        ]
+    finally:
+        server.stop()
+
+
+RUNNER = Runner("flink", "Flink 1.19, embedded", _start, needs="Flink")

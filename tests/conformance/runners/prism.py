@@ -1,0 +1,16 @@
+"""Prism, Beam's portable runner in Go. Each job starts its own, and stops it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from scripts import prism
+from tests.conformance.runners.declare import Runner
+
+
+@contextmanager
+def _start(folder: Path) -> Iterator[list[str]]:
+    yield ["--runner=PrismRunner", f"--prism_location={prism.binary()}"]
+
+
+RUNNER = Runner("prism", "Prism", _start, needs="Prism")
