@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from beam_pipelines.sink.commit import withdraw
     from beam_pipelines.sink.dead_letter_files import read_dead_letters, to_json_lines
     from beam_pipelines.sink.finalize import FinalizeRun
     from beam_pipelines.sink.lake import WriteDeadLetters, WriteToLake, WrittenRecord
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
         fingerprint,
         inputs_summary,
         new_run_id,
+        settled,
     )
 
 _HOMES = {
+    "commit": ("withdraw",),
     "dead_letter_files": ("read_dead_letters", "to_json_lines"),
     "finalize": ("FinalizeRun",),
     "lake": ("WriteDeadLetters", "WriteToLake", "WrittenRecord"),
@@ -40,6 +43,7 @@ _HOMES = {
         "fingerprint",
         "inputs_summary",
         "new_run_id",
+        "settled",
     ),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
@@ -60,7 +64,9 @@ __all__ = [
     "inputs_summary",
     "new_run_id",
     "read_dead_letters",
+    "settled",
     "to_json_lines",
+    "withdraw",
 ]
 
 

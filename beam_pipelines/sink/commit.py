@@ -150,7 +150,7 @@ class _Attempt:
                 _log.warning("run %s: taking back what an unfinished attempt had moved", self._run_id)
                 _take_back(self._output, self._run_id, path)
         self._refuse_lost_files()
-        content = json.dumps(self._content, indent=2, sort_keys=True).encode()
+        content = json.dumps(self._content, indent=2, sort_keys=True).encode() + b"\n"
         storage.write_if_absent(self._plan, content, self._scratch)
         self._at_step("planned")
 

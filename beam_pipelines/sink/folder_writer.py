@@ -30,7 +30,7 @@ ROW_GROUP_ROWS = 131_072
 ROW_GROUP_BYTES = 32 << 20
 """Bytes of Arrow data in a row group, when rows are wide."""
 
-HELD_BYTES = 64 << 20
+HELD_BYTES = 32 << 20
 """Arrow bytes waiting to be written, over all partitions of a folder: the writer's share of memory."""
 
 FILE_BYTES = 256 << 20

@@ -28,6 +28,9 @@ from beam_pipelines.sink.runs import FOLDERS, RunIdentity, check_run_id
 
 Folder = Literal["rows", "aggregates", "dead_letters"]
 
+LETTER_GROUP_BYTES = 8 << 20
+"""Bytes of letters in a row group: they are read to be looked at, and are not worth holding much memory for."""
+
 WrittenRecord = tuple[str, str, str, int, int, int]
 """A folder_writer.WrittenFile as a plain tuple: what travels to FinalizeRun."""
 
@@ -127,7 +130,13 @@ class WriteDeadLetters(beam.PTransform):
         super().__init__()
         self._run = run
         self._write = WriteToLake(
-            output, run.run_id, "dead_letters", dead_letters.SCHEMA, format=format, compression=compression
+            output,
+            run.run_id,
+            "dead_letters",
+            dead_letters.SCHEMA,
+            format=format,
+            compression=compression,
+            row_group_bytes=LETTER_GROUP_BYTES,
         )
 
     def expand(self, letters: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[WrittenRecord]:

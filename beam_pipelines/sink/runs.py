@@ -205,6 +205,8 @@ def _check_folder(option: str, output: str) -> None:
         raise UsageError(f"{option}: names no folder")
     root = storage.root_of(output)
     if not storage.is_local(root):
+        if re.search(r"[*?\[\]]", root):
+            raise UsageError(f"{option}: '{output}' holds one of * ? [ ], which Beam takes for a pattern")
         from apache_beam.io.filesystems import FileSystems
 
         try:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
 import secrets
 import shutil
 import time
@@ -216,19 +215,14 @@ def list_below(folder: str) -> list[str]:
     """Paths of all files somewhere below a folder, sorted; none when it isn't there."""
     if is_local(folder):
         return sorted(f"{place}/{name}" for place, _, names in os.walk(folder) for name in names)
-    return sorted(found.path for found in _remote().match([_all_below(folder)])[0].metadata_list)
+    return sorted(found.path for found in _remote().match([f"{folder}/**"])[0].metadata_list)
 
 
 def any_file_below(folder: str) -> bool:
     """True when at least one file is somewhere below the folder."""
     if is_local(folder):
         return any(names for _, _, names in os.walk(folder))
-    return bool(_remote().match([_all_below(folder)], limits=[1])[0].metadata_list)
-
-
-def _all_below(folder: str) -> str:
-    """The pattern for all files below a folder, whose own name is no pattern."""
-    return re.sub(r"([*?\[])", r"[\1]", folder) + "/**"
+    return bool(_remote().match([f"{folder}/**"], limits=[1])[0].metadata_list)
 
 
 def _lock(held: int, folder: str) -> None:

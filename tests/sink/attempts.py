@@ -1,7 +1,8 @@
 """One attempt to publish a run, without Beam. Run as a script it makes attempts in children that are killed.
 
-A line of JSON on stdin, `{"lake", "vault", "step", "after", "seconds"}`, is one attempt in a forked child: killed when
-`step` has come `after` times, or after so many seconds. The answer is the signal it died of, 0 if it lived.
+A line of JSON on stdin, `{"lake", "vault", "files", "step", "after", "seconds"}`, is one attempt in a forked child,
+with files of its own if given none: killed when `step` has come `after` times, or after so many seconds. The answer is
+the signal it died of, 0 if it lived.
 """
 
 import json
@@ -17,7 +18,7 @@ import pyarrow as pa
 from beam_pipelines import dead_letters, ledger
 from beam_pipelines.sink.commit import no_step
 from beam_pipelines.sink.dead_letter_files import stamp
-from beam_pipelines.sink.folder_writer import FolderLayout, FolderWriter, write_empty
+from beam_pipelines.sink.folder_writer import FolderLayout, FolderWriter, WrittenFile, write_empty
 from beam_pipelines.sink.publishing import finalize
 from beam_pipelines.sink.runs import RunIdentity
 
@@ -74,7 +75,8 @@ def main():
         asked = json.loads(line)
         child = os.fork()
         if child == 0:
-            attempt(asked["lake"], asked["vault"], at_step=killing(asked["step"], asked["after"]))
+            files = [WrittenFile(*file) for file in asked["files"]] or write(asked["lake"], asked["vault"])
+            finalize(asked["lake"], RUN, files, entries(), at_step=killing(asked["step"], asked["after"]))
             os._exit(0)
         if asked["seconds"] is not None:
             time.sleep(asked["seconds"])

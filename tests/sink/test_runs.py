@@ -89,6 +89,8 @@ def test_an_output_that_can_not_be_written_is_refused():
 def test_an_unknown_file_system_is_refused():
     with pytest.raises(UsageError, match="--output: 's4://bucket/lake'"):
         check_output("s4://bucket/lake")
+    with pytest.raises(UsageError, match=r"--output: 'bucket:///lakes/\*' holds one of \* \? \[ \]"):
+        check_output("bucket:///lakes/*")
 
 
 def test_a_new_or_empty_folder_is_fine_and_left_as_it_was(tmp_path):
