@@ -23,10 +23,11 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from beam_pipelines.columnar.failures import Failed, Rows, failed
+from beam_pipelines.columnar.provenance import EXTRA
 from beam_pipelines.contract.model import Contract, Field
 from beam_pipelines.decode.bulk import Parsed, verdict
 from beam_pipelines.decode.csv_header import Header, read_header
-from beam_pipelines.decode.decoded import EXTRA, Decoded, check_contract, mistyped, of_unknown_field, refuse_unknown
+from beam_pipelines.decode.decoded import Decoded, check_contract, mistyped, of_unknown_field, refuse_unknown
 from beam_pipelines.decode.dialect import CsvDialect
 from beam_pipelines.decode.encoding import not_utf8
 from beam_pipelines.decode.text_values import from_text

@@ -14,10 +14,6 @@ from beam_pipelines.decode.bulk import Parsed
 from beam_pipelines.decode.text_values import expected
 from beam_pipelines.errors import ContractError, ContractViolation
 
-EXTRA = "_extra"
-"""Column of unknown fields under `onSchemaChange: evolve`: for each row that has some, they as the text
-of a JSON object. Sinks write it like any other column; nothing in it is validated or masked."""
-
 TYPE = "type"
 UNKNOWN_FIELD = "schema.unknown_field"
 
@@ -52,13 +48,11 @@ def refuse_unknown(name: str, contract: Contract) -> ContractViolation:
 
 
 def check_contract(contract: Contract) -> None:
-    """Raise ContractError for fields that can't be read from text, or that take the place of `_extra`."""
+    """Raise ContractError for fields that can't be read from text."""
     findings = [
         f"field '{field.name}': {field.type} can't be read from text"
         for field in contract.fields
         if not is_supported(field.type)
     ]
-    if contract.on_schema_change == "evolve" and EXTRA in contract.names:
-        findings.append(f"field '{EXTRA}': with onSchemaChange: evolve this column holds unknown fields; rename it")
     if findings:
         raise ContractError(contract.source, findings)

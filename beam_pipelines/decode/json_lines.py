@@ -11,6 +11,10 @@ Each payload is one JSON text (RFC 8259) and must be an object. What is decided 
 
 A field of the wrong type costs its row that value only: the others are decoded, so that validation
 judges them too. A record that is no object fails as a whole (see `json_refusals`).
+
+What becomes of unknown fields is the contract's `on_schema_change`: `discard_value` ignores them;
+`discard_row` fails their row; `freeze` fails the run; `evolve` keeps them as they are written, in the
+column `_extra`, as a JSON object for each row. Nothing in that column is validated or masked.
 """
 
 from __future__ import annotations
@@ -26,10 +30,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from beam_pipelines.columnar.failures import SHOWN_CHARS, Failed, failed
+from beam_pipelines.columnar.provenance import EXTRA
 from beam_pipelines.contract.model import Contract, Field
 from beam_pipelines.decode.bulk import used_bytes
 from beam_pipelines.decode.decoded import (
-    EXTRA,
     TYPE,
     Decoded,
     check_contract,
@@ -59,8 +63,8 @@ _NUMBER = "a number"
 def decode_json_lines(payloads: pa.BinaryArray, contract: Contract) -> Decoded:
     """Decode payloads, one JSON object each, into the contract's columns.
 
-    Raises ContractViolation for an unknown field if the contract is frozen, ContractError if it keeps
-    unknown fields and has a field `_extra` of its own.
+    Raises ContractViolation for an unknown field if the contract is frozen, ContractError for a field of
+    a type that can't be read from text.
 
     >>> orders = Contract("orders", (Field("id", pa.int64()), Field("note", pa.string())))
     >>> decoded = decode_json_lines(pa.array([b'{"id": 1, "note": "x"}', b'{"id": "1"}']), orders)
@@ -248,10 +252,11 @@ def _type_of(field: Field) -> Any:
 def _array(values: list[Any], field: Field) -> pa.Array:
     kind = field.type
     if pa.types.is_decimal(kind):
-        return pa.array(list(map(bytes, values)), pa.binary())
-    if pa.types.is_temporal(kind):
-        return pa.array(values, pa.string())
-    return pa.array(values, kind)
+        # Joined and split again: no Python object is made for a value. Only an object or array can hold
+        # a line break, so the number of parts tells whether the parts are the values.
+        parts = pc.split_pattern(pa.array([b"\n".join(values)], pa.string()), "\n").values
+        return parts if len(parts) == len(values) else pa.array(list(map(bytes, values)), pa.string())
+    return pa.array(values, pa.string() if pa.types.is_temporal(kind) else kind)
 
 
 def _typed(values: pa.Array, field: Field, found: list[Failed]) -> pa.Array:
@@ -265,13 +270,14 @@ def _typed(values: pa.Array, field: Field, found: list[Failed]) -> pa.Array:
     return parsed.values
 
 
-def _decimal_texts(tokens: pa.BinaryArray, field: Field, found: list[Failed]) -> pa.StringArray:
+def _decimal_texts(texts: pa.StringArray, field: Field, found: list[Failed]) -> pa.StringArray:
     """JSON values as texts of decimals: numbers as they are, strings without their quotes, others refused."""
-    starts = np.frombuffer(tokens.buffers()[1], np.int32)[tokens.offset : tokens.offset + len(tokens)]
-    firsts = used_bytes(tokens)[starts - starts[:1]]
-    texts = tokens.cast(pa.string())
-    if not np.isin(firsts, list(_KINDS)).any():
+    used = used_bytes(texts)
+    if not ((used > ord("9")) | (used == ord('"'))).any():
         return texts
+    starts = np.frombuffer(texts.buffers()[1], np.int32)[texts.offset : texts.offset + len(texts)]
+    firsts = used[starts - starts[:1]]
+    tokens = texts
     is_string = pa.array(firsts == ord('"'))
     texts = pc.if_else(is_string, pc.utf8_slice_codeunits(texts, 1, -1), texts)
     escaped = pc.and_(is_string, pc.match_substring(texts, "\\"))

@@ -51,7 +51,8 @@ def broken_rules(values: pa.Array, field: Field) -> Iterator[Broken]:
         yield Broken("not_finite", _rows(finite), "must be a finite number")
         values = pc.if_else(finite, values, pa.scalar(None, values.type))
     if field.enum is not None:
-        listed = pc.is_in(values, value_set=_array(field.enum, field.type), skip_nulls=True)
+        plain = pc.add(values, 0.0) if pa.types.is_floating(field.type) else values  # is_in tells -0.0 from 0.0
+        listed = pc.is_in(plain, value_set=_array(field.enum, field.type), skip_nulls=True)
         allowed = pc.or_kleene(listed, values.is_null())
         if not _all(allowed):
             yield Broken("enum", _rows(allowed), f"must be one of {_listed(field.enum)}")

@@ -41,7 +41,7 @@ def judged(values, kind, **rules):
     [
         (pa.string(), {"enum": ("a", "b")}, ["a", "b", None], ["c", "", "A"]),
         (pa.int64(), {"enum": (1, 2)}, [1, 2, None], [3]),
-        (pa.float64(), {"enum": (1, 2.5)}, [1.0, 2.5, None], [2.0]),
+        (pa.float64(), {"enum": (0, 2.5)}, [0.0, -0.0, 2.5, None], [2.0]),
         (PRICE, {"enum": (1, Decimal("2.5"))}, [Decimal("1.00"), Decimal("2.50"), None], [Decimal("2.51")]),
         (pa.date32(), {"enum": (date(2024, 1, 1),)}, [date(2024, 1, 1), None], [date(2024, 1, 2)]),
         (pa.int32(), {"minimum": 1}, [1, 2, None], [0]),
