@@ -26,6 +26,7 @@ from beam_pipelines.launch.exit_codes import ExitCode
 from beam_pipelines.launch.failures import Failure, explain
 from beam_pipelines.pipelines import PipelineEntry
 from beam_pipelines.sink import runs
+from beam_pipelines.sink.commit import finish
 
 _GOOD_STATES = (PipelineState.DONE, PipelineState.DRAINED, PipelineState.UPDATED)
 
@@ -57,13 +58,16 @@ def _run(entry: PipelineEntry, request: Request) -> ExitCode:
     options = _named(request.options)
     beam_options = _beam_options(request.beam_flags)
     runner = engine.name(beam_options)
-    run_id = _identify(build, options)
-    if run_id is not None and runs.committed_manifest(options.output, run_id) is not None:
-        print(f"run {run_id} is committed already, with the same options and input: nothing was done")
-        _show(options.output, run_id)
-        return ExitCode.OK
+    run_id = None
+    if hasattr(build, "identify"):
+        identity = build.identify(options)
+        run_id = identity.run_id
+        if finish(options.output, identity, _roots(options)) is not None:
+            print(f"run {run_id} is committed already, with the same options and input: nothing was done")
+            _show(options.output, run_id)
+            return ExitCode.OK
     print(f"{entry.name}{f', run {run_id}' if run_id else ''}, on {engine.asked(beam_options)}", flush=True)
-    result = _finish(build, options, beam_options)
+    result = _run_to_end(build, options, beam_options)
     if result is None:
         print("submitted; not waiting for its end")
         return ExitCode.OK
@@ -80,13 +84,10 @@ def _named(options: Any) -> Any:
     return options
 
 
-def _identify(build: ModuleType, options: Any) -> str | None:
-    """Check what can be checked before the run and return its id; RunConflictError if that is taken."""
-    if not hasattr(build, "identify"):
-        return None
-    identity = build.identify(options)
-    runs.settled(options.output, identity)
-    return str(identity.run_id)
+def _roots(options: Any) -> list[str]:
+    """Folders beside the output below which the run writes."""
+    dead_letters = getattr(options, "dead_letter_output", None)
+    return [dead_letters] if dead_letters else []
 
 
 def _beam_options(flags: list[str]) -> PipelineOptions:
@@ -96,7 +97,7 @@ def _beam_options(flags: list[str]) -> PipelineOptions:
     return options
 
 
-def _finish(build: ModuleType, options: Any, beam_options: PipelineOptions) -> PipelineResult | None:
+def _run_to_end(build: ModuleType, options: Any, beam_options: PipelineOptions) -> PipelineResult | None:
     """Run to the end; None if the end is not waited for, because it was asked so or a template was made."""
     waits = not beam_options.view_as(StandardOptions).no_wait_until_finish
     try:
