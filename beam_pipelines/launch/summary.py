@@ -53,8 +53,7 @@ def _rules(rules: Mapping[str, int]) -> Iterator[str]:
     width = max(len(f"{rows:,}") for _, rows in shown)
     yield from (f"  {rows:>{width},}  {rule}" for rule, rows in shown)
     if len(rules) > len(shown):
-        more = len(rules) - len(shown)
-        yield f"  and {more} more rule{'s' if more > 1 else ''}"
+        yield f"  and {_counted(len(rules) - len(shown), 'more rule')}"
 
 
 def _places(output: str, files: Iterable[Mapping[str, Any]]) -> Iterator[str]:
@@ -64,9 +63,8 @@ def _places(output: str, files: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     for kind in (*_KINDS, *sorted(found.keys() - set(_KINDS))):
         if kind in found:
             rows, size = (sum(file[fact] for file in found[kind]) for fact in ("rows", "bytes"))
-            count = f"{len(found[kind])} file{'s' if len(found[kind]) != 1 else ''}"
-            label = kind.replace("_", " ")
-            yield f"{label:<17}  {_root(output, found[kind][0]['path'], kind)}  {count}, {rows:,} rows, {_size(size)}"
+            counts = f"{_counted(len(found[kind]), 'file')}, {_counted(rows, 'row')}, {_size(size)}"
+            yield f"{kind.replace('_', ' '):<17}  {_root(output, found[kind][0]['path'], kind)}  {counts}"
 
 
 def _root(output: str, path: str, kind: str) -> str:
@@ -74,6 +72,10 @@ def _root(output: str, path: str, kind: str) -> str:
     outside = path.startswith("/") or not storage.is_local(path)
     base = path[: path.rindex(f"/{kind}/")] if outside else storage.root_of(output)
     return f"{base}/{kind}/"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _size(size: float) -> str:
