@@ -16,6 +16,7 @@ _TEST = [
     *_EMULATOR,
     "duckdb>=1.5",
     "hypothesis>=6.170",
+    "jsonschema>=4.26",
     "pandas>=3.1",
     "pytest>=9.2",
     "pytest-xdist>=3.8",

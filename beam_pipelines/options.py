@@ -69,15 +69,15 @@ def option(
     default: Any = dataclasses.MISSING,
     group: str = "pipeline",
     metavar: str | None = None,
-    choices: Sequence[str] = (),
     pattern: str | None = None,
     param_type: str = "TEXT",
     check: Callable[[Any], None] | None = None,
 ) -> Any:
-    """Define an option as a dataclass field, typed `str`, `int`, `float`, `bool`, `X | None` or `tuple[X, ...]`.
+    """Define an option as a dataclass field, typed `str`, `int`, `float`, `bool`, `Literal["a", "b"]`, `X | None`
+    or `tuple[X, ...]`.
 
-    Without a default it is required. `choices` and `pattern` (a regular expression for the whole
-    value) hold for each of several values. `check` is called with the parsed value and raises
+    Without a default it is required. The words of a Literal, and `pattern` (a regular expression for
+    the whole value), hold for each of several values. `check` is called with the parsed value and raises
     ValueError, whose text says what is allowed. `param_type` is the flex template's parameter type,
     one of `google.cloud.dataflow.ParameterType`.
     """
@@ -85,7 +85,6 @@ def option(
         "help": help,
         "group": group,
         "metavar": metavar,
-        "choices": tuple(choices),
         "pattern": pattern,
         "param_type": param_type,
         "check": check,
@@ -103,11 +102,19 @@ def specs(cls: type) -> list[OptionSpec]:
     for field in dataclasses.fields(cls):
         if "param_type" not in field.metadata:
             raise TypeError(f"{cls.__name__}.{field.name} is not made by option(...)")
-        kind, many = _kind(hints[field.name], f"{cls.__name__}.{field.name}")
+        kind, many, choices = _kind(hints[field.name], f"{cls.__name__}.{field.name}")
         required = field.default is dataclasses.MISSING
         default = None if required else field.default
         found.append(
-            OptionSpec(name=field.name, type=kind, many=many, required=required, default=default, **field.metadata)
+            OptionSpec(
+                name=field.name,
+                type=kind,
+                many=many,
+                choices=choices,
+                required=required,
+                default=default,
+                **field.metadata,
+            )
         )
     return found
 
@@ -200,17 +207,20 @@ def split(text: str) -> list[str]:
     return [part for part in parts if part]
 
 
-def _kind(hint: Any, place: str) -> tuple[type, bool]:
-    """The type of one value, and whether the option takes many."""
+def _kind(hint: Any, place: str) -> tuple[type, bool, tuple[str, ...]]:
+    """The type of one value, whether the option takes many, and the words it is one of."""
     if typing.get_origin(hint) in (types.UnionType, typing.Union):
         present = [each for each in typing.get_args(hint) if each is not type(None)]
         if len(present) == 1:
             hint = present[0]
     many = typing.get_origin(hint) is tuple and typing.get_args(hint)[1:] == (...,)
     kind = typing.get_args(hint)[0] if many else hint
+    choices = typing.get_args(kind) if typing.get_origin(kind) is typing.Literal else ()
+    if choices and all(isinstance(choice, str) for choice in choices):
+        return str, many, choices
     if kind not in (str, int, float, bool):
         raise TypeError(f"{place}: an option can't have the type {hint}")
-    return kind, many
+    return kind, many, ()
 
 
 def _parsed(spec: OptionSpec, value: Any) -> Any:

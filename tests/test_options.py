@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -23,7 +23,7 @@ class Options:
     input: tuple[str, ...] = option("Files to read.", metavar="GLOB", group="input")
     level: int = option("Compression level.", default=3)
     rate: float = option("Rows per second.", default=1.0, check=_positive)
-    codec: str = option("How to compress.", default="zstd", choices=("zstd", "gzip", "none"))
+    codec: Literal["zstd", "gzip", "none"] = option("How to compress.", default="zstd")
     window: str | None = option("Window.", default=None, pattern=r"none|fixed:\d+[smhd]", metavar="WINDOW")
     header: bool = option("Whether there is a header.", default=True)
     ports: tuple[int, ...] = option("Ports.", default=())

@@ -8,6 +8,7 @@ dead letters as Parquet with a balance and a manifest.
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 from beam_pipelines.options import option
 
@@ -28,17 +29,15 @@ class EventAnalyticsOptions:
         metavar="FILE",
         param_type="GCS_READ_FILE",
     )
-    format: str = option(
+    format: Literal["auto", "jsonl", "csv"] = option(
         "What the files hold; auto tells by content, then by suffix.",
         default="auto",
-        choices=("auto", "jsonl", "csv"),
         group="input",
         param_type="ENUM",
     )
-    compression: str = option(
+    compression: Literal["auto", "none", "gzip", "zstd"] = option(
         "How the files are compressed; auto tells by content.",
         default="auto",
-        choices=("auto", "none", "gzip", "zstd"),
         group="input",
         param_type="ENUM",
     )
@@ -74,10 +73,9 @@ class EventAnalyticsOptions:
         metavar="FOLDER",
         param_type="GCS_WRITE_FOLDER",
     )
-    dead_letter_format: str = option(
+    dead_letter_format: Literal["parquet", "jsonl"] = option(
         "File format of dead letters.",
         default="parquet",
-        choices=("parquet", "jsonl"),
         group="output",
         param_type="ENUM",
     )
@@ -86,6 +84,12 @@ class EventAnalyticsOptions:
         default="none",
         group="aggregate",
         metavar="WINDOW",
+    )
+    event_time: str | None = option(
+        "Column of a row's event time. Default: the field that the contract marks with eventTime: true.",
+        default=None,
+        group="aggregate",
+        metavar="COLUMN",
     )
     group_by: tuple[str, ...] = option(
         "Columns to group by, separated by commas.", default=(), group="aggregate", metavar="COLUMNS"

@@ -12,7 +12,7 @@ from beam_pipelines.aggregate.transform import AggregateBatches
 from beam_pipelines.contract import Contract, read_contract
 from beam_pipelines.decode.dialect import CsvDialect
 from beam_pipelines.decode.transform import DecodeBatches
-from beam_pipelines.errors import UsageError
+from beam_pipelines.errors import UsageError, did_you_mean
 from beam_pipelines.ingest.inputs import list_inputs
 from beam_pipelines.ingest.read_files import ReadFiles
 from beam_pipelines.mask.keys import KeyReference
@@ -34,7 +34,7 @@ def identify(options: EventAnalyticsOptions) -> RunIdentity:
 
     UsageError when there is nothing to read or the output can't be written.
     """
-    contract = read_contract(options.contract)
+    contract = _contract(options)
     inputs = list_inputs(options.input)
     check_output(options.output, options.dead_letter_output)
     told = dataclasses.asdict(options)
@@ -57,7 +57,7 @@ def build(pipeline: beam.Pipeline, options: EventAnalyticsOptions) -> dict[str, 
     UsageError when contract and options don't fit each other, before anything is read.
     """
     run = identify(options)
-    contract = read_contract(options.contract)
+    contract = _contract(options)
     dialect = CsvDialect(
         options.csv_delimiter.replace("\\t", "\t"), nulls=("", *options.csv_nulls), header=options.csv_header
     )
@@ -94,6 +94,19 @@ def build(pipeline: beam.Pipeline, options: EventAnalyticsOptions) -> dict[str, 
     return outputs
 
 
+def _contract(options: EventAnalyticsOptions) -> Contract:
+    contract = read_contract(options.contract)
+    if options.event_time is None:
+        return contract
+    if options.event_time not in contract.names:
+        raise UsageError(
+            f"--event_time: {contract.name} has no field '{options.event_time}'."
+            + did_you_mean(options.event_time, contract.names)
+        )
+    fields = [dataclasses.replace(field, event_time=field.name == options.event_time) for field in contract.fields]
+    return dataclasses.replace(contract, fields=tuple(fields))
+
+
 def _aggregation(
     options: EventAnalyticsOptions, aggregates: str, contract: Contract, schema: pa.Schema
 ) -> AggregateBatches:
@@ -101,7 +114,7 @@ def _aggregation(
     if options.window != "none" and event_time is None:
         raise UsageError(
             f"--window: '{options.window}' needs event times, and no field of {contract.source} is marked "
-            "with the custom property eventTime: true. Mark a timestamp, or use --window none"
+            "with the custom property eventTime: true. Name one with --event_time, or use --window none"
         )
     return AggregateBatches(
         schema,

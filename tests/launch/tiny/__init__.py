@@ -6,6 +6,7 @@ A pipeline module as somebody else would write it, to try the command line with.
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 from beam_pipelines.options import option
 
@@ -16,8 +17,8 @@ class TinyOptions:
 
     result: str = option("File to write the sum to.", metavar="FILE")
     numbers: int = option("How many numbers.", default=3)
-    fail: str = option(
-        "How to fail.", default="no", choices=("no", "usage", "contract", "bug", "balance", "output"), group="mischief"
+    fail: Literal["no", "usage", "contract", "bug", "balance", "output"] = option(
+        "How to fail.", default="no", group="mischief"
     )
 
 
