@@ -81,7 +81,9 @@ def build(pipeline: beam.Pipeline, options: EventAnalyticsOptions) -> dict[str, 
         valid.dead_letters | "WriteInvalid" >> WriteDeadLetters(letters, run, format=options.dead_letter_format),
     ]
     outputs = {"rows": rows}
-    if options.aggregate is not None:
+    if options.aggregate is None:
+        _nothing_to_aggregate(options)
+    else:
         aggregate = _aggregation(options, options.aggregate, contract, schema)
         aggregates = rows | "Aggregate" >> aggregate
         written.append(
@@ -92,6 +94,12 @@ def build(pipeline: beam.Pipeline, options: EventAnalyticsOptions) -> dict[str, 
         outputs["aggregates"] = aggregates.panes
     outputs["manifest"] = (written, ledgers) | "Finalize" >> FinalizeRun(options.output, run)
     return outputs
+
+
+def _nothing_to_aggregate(options: EventAnalyticsOptions) -> None:
+    given = [name for name in ("window", "group_by") if getattr(options, name) not in ("none", ())]
+    if given:
+        raise UsageError(f"--{given[0]}: says how to aggregate, but not what: add --aggregate 'count(*) as events'")
 
 
 def _contract(options: EventAnalyticsOptions) -> Contract:
