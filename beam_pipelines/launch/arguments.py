@@ -14,7 +14,6 @@ from beam_pipelines.options import OptionSpec
 from beam_pipelines.pipelines import PipelineEntry
 
 _HELP_COLUMN = 30  # characters before the help text: fits the longest option with its metavar
-_DESCRIBE_SECONDS = 10  # that a job server may take to tell its options
 
 
 class Parser(argparse.ArgumentParser):
@@ -131,7 +130,9 @@ def _wrong_for_beam(flags: list[str], ours: list[str], pipeline: str) -> list[st
     problems = _wrong_runner(found.runner)
     runners: set[str] = set()
     if extras and found.job_endpoint not in (None, "embed"):
-        runners = _options_of_job_server(found.job_endpoint)
+        from beam_pipelines.launch import preflight
+
+        runners = preflight.job_server_options(found.job_endpoint)
     known = [*ours, *beams, *sorted(runners)]
     flag = None
     for word in extras:
@@ -177,23 +178,3 @@ def beam_parser() -> argparse.ArgumentParser:
 
     parsers[0].error = error  # type: ignore[method-assign]
     return parsers[0]
-
-
-def _options_of_job_server(endpoint: str) -> set[str]:
-    """Ask a job server which options its runner has: they are not known on this side."""
-    import grpc
-    from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
-
-    with grpc.insecure_channel(endpoint) as channel:
-        try:
-            answer = beam_job_api_pb2_grpc.JobServiceStub(channel).DescribePipelineOptions(
-                beam_job_api_pb2.DescribePipelineOptionsRequest(), timeout=_DESCRIBE_SECONDS, wait_for_ready=True
-            )
-        except grpc.RpcError as failure:
-            if failure.code() == grpc.StatusCode.UNIMPLEMENTED:
-                return set()
-            raise UsageError(
-                f"--job_endpoint: no job server answers at '{endpoint}' ({failure.code().name.lower()} "
-                f"after at most {_DESCRIBE_SECONDS} s)"
-            ) from failure
-    return {f"--{option.name}" for option in answer.options}

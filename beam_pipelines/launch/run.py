@@ -20,7 +20,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
 from beam_pipelines.errors import UsageError
-from beam_pipelines.launch import engine, summary
+from beam_pipelines.launch import engine, preflight, summary
 from beam_pipelines.launch.arguments import Request
 from beam_pipelines.launch.exit_codes import ExitCode
 from beam_pipelines.launch.failures import Failure, explain
@@ -56,8 +56,10 @@ def _run(entry: PipelineEntry, request: Request) -> ExitCode:
     started = time.monotonic()
     build = entry.load_build()
     options = _named(request.options)
-    beam_options = _beam_options(request.beam_flags)
+    beam_options = beam_options_of(request.beam_flags)
     runner = engine.name(beam_options)
+    for unsure in preflight.check(beam_options):
+        print(f"beam-pipelines: {unsure}", file=sys.stderr)
     run_id = None
     if hasattr(build, "identify"):
         identity = build.identify(options)
@@ -90,7 +92,8 @@ def _roots(options: Any) -> list[str]:
     return [dead_letters] if dead_letters else []
 
 
-def _beam_options(flags: list[str]) -> PipelineOptions:
+def beam_options_of(flags: list[str]) -> PipelineOptions:
+    """Beam's options, with our default runner."""
     options = PipelineOptions(flags)
     standard = options.view_as(StandardOptions)
     standard.runner = standard.runner or engine.DEFAULT_RUNNER
