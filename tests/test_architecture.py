@@ -23,6 +23,8 @@ ALLOWED = {
     "decode": SPINE | {"contract"},
     **dict.fromkeys(STAGES, SPINE | {"contract"}),
     "ingest": SPINE | {"contract", "decode"},
+    # What windows are, as ingest needs what formats are: an aggregate is always one of windows.
+    "aggregate": SPINE | {"contract", "window"},
     "pipelines": SPINE | STAGES | {"contract", "decode"},
     # The one room that knows runners; it looks at what sinks left, and at the pipelines.
     "launch": SPINE | {"contract", "pipelines", "sink", "dataflow_emulator"},

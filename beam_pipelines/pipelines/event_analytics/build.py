@@ -12,7 +12,7 @@ from beam_pipelines.aggregate.transform import AggregateBatches
 from beam_pipelines.contract import Contract, read_contract
 from beam_pipelines.decode.dialect import CsvDialect
 from beam_pipelines.decode.transform import DecodeBatches
-from beam_pipelines.errors import UsageError, did_you_mean
+from beam_pipelines.errors import ExpressionError, UsageError, did_you_mean
 from beam_pipelines.ingest.inputs import list_inputs
 from beam_pipelines.ingest.read_files import ReadFiles
 from beam_pipelines.mask.keys import KeyReference
@@ -24,6 +24,7 @@ from beam_pipelines.sink.lake import WriteDeadLetters, WriteToLake
 from beam_pipelines.sink.runs import RunIdentity, check_output, fingerprint, inputs_summary, new_run_id
 from beam_pipelines.transform.deduplicate_transform import DeduplicateBatches
 from beam_pipelines.validate.transform import ValidateBatches
+from beam_pipelines.window.spec import parse_window
 
 PLACES = frozenset({"run_id", "output", "dead_letter_output", "mask_key_file"})
 """Options that say where, not what: two runs that differ in them alone do the same."""
@@ -124,11 +125,18 @@ def _aggregation(
             f"--window: '{options.window}' needs event times, and no field of {contract.source} is marked "
             "with the custom property eventTime: true. Name one with --event_time, or use --window none"
         )
-    return AggregateBatches(
-        schema,
-        aggregates,
-        group_by=options.group_by,
-        window=options.window,
-        event_time=None if event_time is None else event_time.name,
-        shards=options.aggregate_shards,
-    )
+    try:
+        window = parse_window(options.window)
+    except UsageError as error:
+        raise UsageError(f"--window: {error}") from None
+    try:
+        return AggregateBatches(
+            schema,
+            aggregates,
+            group_by=options.group_by,
+            window=window,
+            event_time=None if event_time is None else event_time.name,
+            shards=options.aggregate_shards,
+        )
+    except ExpressionError as error:
+        raise ExpressionError(f"--aggregate and --group_by: {error}") from None
