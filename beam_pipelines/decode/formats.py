@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from beam_pipelines.columnar.failures import failures_column
+from beam_pipelines.columnar.failures import failures_column, flattened
 from beam_pipelines.columnar.provenance import CSV_HEADER, FAILURES, PAYLOAD, RECORD_FORMAT
 from beam_pipelines.contract.model import Contract
 from beam_pipelines.decode.csv_rows import decode_csv_rows
@@ -66,5 +66,6 @@ def _beside(batch: pa.RecordBatch, decoded: Decoded) -> pa.RecordBatch:
         if name not in columns:
             columns[name] = batch.column(name)
     if decoded.found:
-        columns[FAILURES] = failures_column(decoded.found, batch.num_rows)
+        before = [flattened(batch.column(FAILURES))] if FAILURES in batch.schema.names else []
+        columns[FAILURES] = failures_column([*before, *decoded.found], batch.num_rows)
     return pa.RecordBatch.from_arrays(list(columns.values()), list(columns), metadata=batch.schema.metadata)

@@ -137,8 +137,9 @@ def _decimals(text: pa.StringArray, kind: pa.Decimal128Type) -> Parsed:
     fits = rf"-?0*[0-9]{{0,{whole}}}(?:\.[0-9]{{0,{scale}}}0*)?"
 
     def quick(text: pa.StringArray) -> pa.Array:
-        # Arrow's cast wraps around in silence when an exponent makes the number too large.
-        if np.isin(used_bytes(text), _PLUS_AND_EXPONENT).any():
+        # Arrow's cast wraps around in silence when a number is too large for 128 bits once it has the scale.
+        longest = pc.max(pc.binary_length(text)).as_py() or 0
+        if longest > MOST_DIGITS - scale or np.isin(used_bytes(text), _PLUS_AND_EXPONENT).any():
             raise Doubtful
         return text.cast(kind)
 
@@ -147,6 +148,7 @@ def _decimals(text: pa.StringArray, kind: pa.Decimal128Type) -> Parsed:
         plain = pc.and_(number, matching(text, fits))
         texts = keep(plain, text)
         if (pc.max(pc.binary_length(texts)).as_py() or 0) > MOST_DIGITS:
+            texts = pc.replace_substring_regex(texts, r"([0-9])\.0+$", r"\1")
             texts = pc.replace_substring_regex(texts, r"(\.[0-9]+?)0+$", r"\1")
             texts = pc.replace_substring_regex(texts, r"^(-?)0+([0-9])", r"\1\2")
         values = texts.cast(kind)

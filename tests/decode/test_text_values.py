@@ -18,7 +18,8 @@ MOSTLY_NUMBERS = st.one_of(
     st.integers().map(str),
     st.floats().map(str),
     st.decimals(allow_nan=True).map(str),
-    st.from_regex(r"-?0{0,60}[0-9]{0,25}\.?[0-9]{0,9}0{0,60}(e[+-]?[0-9]{1,3})?", fullmatch=True),
+    st.from_regex(r"-?0{0,60}[0-9]{0,40}\.?[0-9]{0,39}0{0,60}(e[+-]?[0-9]{1,3})?", fullmatch=True),
+    st.from_regex(r"-?[1-9][0-9]{17,37}(\.[0-9]{0,2}0{0,30})?", fullmatch=True),
     st.text(max_size=4),
 )
 COLUMNS = st.lists(st.none() | MOSTLY_NUMBERS, max_size=6)
@@ -135,7 +136,18 @@ def test_slices_of_a_column_are_read_within_their_bounds():
 
 
 @pytest.mark.parametrize(
-    ("text", "kind"), [("3410E31", pa.decimal128(38, 4)), ("9" * 38 + "e1", pa.decimal128(38, 0))]
+    ("text", "kind"),
+    [
+        ("3410E31", pa.decimal128(38, 4)),
+        ("9" * 38 + "e1", pa.decimal128(38, 0)),
+        ("2708256861546246110578587257556073486.", pa.decimal128(38, 10)),  # Arrow makes 1125747947… of it
+    ],
 )
-def test_an_exponent_that_makes_a_number_too_large_is_refused_and_never_wraps(text, kind):
+def test_a_number_too_large_is_refused_and_never_wraps(text, kind):
     assert parsed([text, "1"], kind) == ([None, Decimal(1)], [True, False])
+
+
+def test_zeros_that_say_nothing_do_not_make_a_number_too_long():
+    digits = "9" * 38
+    for text in (digits + ".0", "0" * 9 + digits + ".", digits + "." + "0" * 50):
+        assert parsed([text], pa.decimal128(38, 0)) == ([Decimal(digits)], [False])

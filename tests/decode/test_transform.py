@@ -1,10 +1,12 @@
 """Batches through `decode` and DecodeBatches."""
 
 import apache_beam as beam
+import numpy as np
 import pyarrow as pa
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
+from beam_pipelines.columnar.failures import failed, failures_column
 from beam_pipelines.columnar.provenance import raw_batch
 from beam_pipelines.contract.model import Contract, Field
 from beam_pipelines.decode import CsvDialect, decode
@@ -39,6 +41,14 @@ def test_a_decoded_batch_has_the_columns_of_the_contract_and_of_the_raw_batch():
 def test_the_format_named_goes_before_the_one_that_the_batch_says():
     assert decode(CSV, ORDERS, dialect=CsvDialect(delimiter=";")).column("id").to_pylist() == [1, None]
     assert decode(raw([b'{"id":1}'], record_format=b"csv"), ORDERS, "jsonl").column("id").to_pylist() == [1]
+
+
+def test_failures_that_a_raw_batch_brings_stay_first():
+    torn = failures_column([failed(np.array([1]), "file.truncated", None, "ends early")], 2)
+    for batch in (JSON.append_column("__failures", torn), JSON.append_column("__failures", torn).slice(1)):
+        failures = decode(batch, ORDERS).column("__failures").to_pylist()
+        assert [failure["rule"] for failure in failures[-1]] == ["file.truncated", "json.malformed"]
+        assert failures[:-1] == [None] * (batch.num_rows - 1)
 
 
 def test_wrong_use_says_what_to_do():
