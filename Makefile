@@ -8,10 +8,10 @@ CODE := beam_pipelines examples scripts tests setup.py
 INSTALLED := .venv/installed-$(shell cat requirements.txt setup.py pyproject.toml | cksum | tr ' ' '-')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test runners lint format typecheck lock clean
+.PHONY: help setup demo test conformance runners lint format typecheck lock clean
 
 help:  ## show what there is to make
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED)  ## make .venv with everything that requirements.txt pins
 
@@ -28,6 +28,10 @@ demo: setup  ## run event_analytics on real flights and look at the result
 
 test: setup lint typecheck runners  ## pass every check and test
 	@$(BIN)/python -m pytest --quiet --numprocesses $(PYTEST_WORKERS) --dist loadgroup
+
+conformance: setup  ## run all transforms and pipelines on every runner, or on one: RUNNER=prism
+	@$(BIN)/python -m pytest --quiet tests/conformance --numprocesses $(PYTEST_WORKERS) --dist loadgroup \
+	  $(if $(RUNNER),--on $(RUNNER))
 
 runners: setup  ## install Prism and the Flink job server outside the checkout, unless they are left out
 	@test -n "$$BEAM_PIPELINES_NO_PRISM" || $(BIN)/python -m scripts.prism
