@@ -25,13 +25,14 @@ ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(__file__).parent / "programs"
 PLACE = {"project_id": "local-project", "location": "us-central1"}
 PIPELINE = beam_runner_api_pb2.Pipeline(root_transform_ids=["none"]).SerializeToString()
-_SECONDS = 150  # that a submitted program may take on a machine that is busy with other tests
+_SECONDS = 300  # that a submitted program may take on a machine that is busy with other tests
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
-            # The emulators are shared: all these tests belong in one process.
+            # The emulators are shared: all these tests belong in one process. Said before xdist reads it.
             item.add_marker(pytest.mark.xdist_group("dataflow_emulator"))
 
 
@@ -80,6 +81,12 @@ class Submitted:
         output, errors = self.printed
         assert self.process.returncode == 0, errors
         return json.loads(output.splitlines()[-1])
+
+    def end(self) -> None:
+        """End it if nobody waited for it, as when a test failed or only some tests were chosen."""
+        if "printed" not in vars(self):
+            self.process.kill()
+            self.process.communicate()
 
 
 def submit(emulator: DataflowEmulator, program: str, *more: str, bucket: str = "dataflow") -> Submitted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from unittest.mock import ANY
 
@@ -17,22 +18,40 @@ from tests.dataflow_emulator.conftest import Submitted, submit
 LINES = b"to be or not to be\nbe\n"
 
 
+class Programs(dict[str, Submitted]):
+    """Programs by name, each submitted when it is first asked for."""
+
+    def __init__(self, submissions: dict[str, Callable[[], Submitted]]) -> None:
+        super().__init__()
+        self.submissions = submissions
+
+    def __missing__(self, name: str) -> Submitted:
+        self[name] = self.submissions[name]()
+        return self[name]
+
+
 @pytest.fixture(scope="module")
-def submitted(emulator: DataflowEmulator, package: Path, sdist: Path) -> dict[str, Submitted]:
-    """All programs at once: they wait for Beam's polls most of the time."""
+def submitted(emulator: DataflowEmulator, package: Path, sdist: Path) -> Iterator[Programs]:
     emulator.storage.write("gs://word-count/words.txt", LINES)
-    return {
-        "word_count": submit(emulator, "word_count", bucket="word-count"),
-        "setup_file": submit(emulator, "record_batches", f"--setup_file={package / 'setup.py'}"),
-        "extra_package": submit(emulator, "record_batches", f"--extra_package={sdist}"),
-        "failing": submit(emulator, "failing"),
-        "endless": submit(emulator, "endless", bucket="endless"),
-    }
+    programs = Programs(
+        {
+            "word_count": lambda: submit(emulator, "word_count", bucket="word-count"),
+            "setup_file": lambda: submit(emulator, "record_batches", f"--setup_file={package / 'setup.py'}"),
+            "extra_package": lambda: submit(emulator, "record_batches", f"--extra_package={sdist}"),
+            "failing": lambda: submit(emulator, "failing"),
+            "endless": lambda: submit(emulator, "endless", bucket="endless"),
+        }
+    )
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        # They wait for Beam's polls most of the time: all at once, unless other tests run beside them.
+        for name in programs.submissions:
+            assert programs[name]
+    yield programs
+    for program in programs.values():
+        program.end()
 
 
-def test_a_job_is_done_with_its_output_in_cloud_storage(
-    emulator: DataflowEmulator, submitted: dict[str, Submitted]
-) -> None:
+def test_a_job_is_done_with_its_output_in_cloud_storage(emulator: DataflowEmulator, submitted: Programs) -> None:
     told = submitted["word_count"].told()
 
     assert told["state"] == "DONE"
@@ -45,7 +64,7 @@ def test_a_job_is_done_with_its_output_in_cloud_storage(
     assert emulator.job(told["job"]).state == State.JOB_STATE_DONE
 
 
-def test_metrics_reach_the_client_attempted_and_committed(submitted: dict[str, Submitted]) -> None:
+def test_metrics_reach_the_client_attempted_and_committed(submitted: Programs) -> None:
     metrics = submitted["word_count"].told()["metrics"]
 
     lengths = {"count": 7, "sum": 15, "min": 2, "max": 3}
@@ -64,7 +83,7 @@ def test_metrics_reach_the_client_attempted_and_committed(submitted: dict[str, S
     ],
 )
 def test_workers_get_this_package_when_it_is_staged(
-    emulator: DataflowEmulator, submitted: dict[str, Submitted], way: str, artifacts: set[str]
+    emulator: DataflowEmulator, submitted: Programs, way: str, artifacts: set[str]
 ) -> None:
     told = submitted[way].told()
 
@@ -75,14 +94,14 @@ def test_workers_get_this_package_when_it_is_staged(
     assert all(each["hashed"] and each["type"] == "beam:artifact:type:url:v1" for each in staged)
 
 
-def test_workers_lack_this_package_when_it_is_not_staged(submitted: dict[str, Submitted]) -> None:
+def test_workers_lack_this_package_when_it_is_not_staged(submitted: Programs) -> None:
     metrics = submitted["word_count"].told()["metrics"]
 
     assert metrics["lines_without_beam_pipelines"]["committed"] == len(LINES.splitlines())
 
 
 def test_an_exception_in_a_worker_fails_the_job_and_reaches_the_client(
-    emulator: DataflowEmulator, submitted: dict[str, Submitted]
+    emulator: DataflowEmulator, submitted: Programs
 ) -> None:
     told = submitted["failing"].told()
 
@@ -93,7 +112,7 @@ def test_an_exception_in_a_worker_fails_the_job_and_reaches_the_client(
     assert errors[-1] == "Workflow failed. Causes: ValueError: row 2 is not to be had [while running 'Refuse']"
 
 
-def test_cancelling_ends_a_job_whose_bundle_never_does(submitted: dict[str, Submitted]) -> None:
+def test_cancelling_ends_a_job_whose_bundle_never_does(submitted: Programs) -> None:
     told = submitted["endless"].told()
 
     assert (told["before"], told["state"]) == ("RUNNING", "CANCELLED")
