@@ -13,7 +13,7 @@ from beam_pipelines.decode.date_format import compile_format
 from beam_pipelines.decode.text_times import parse_dates, parse_timestamps
 
 GRAMMAR = re.compile(
-    r"\d{4}-\d\d-\d\d[T ]\d\d(:\d\d(:\d\d(\.(?P<fraction>\d{1,9}))?)?)?(?P<zone>Z|[+-]\d\d(:?\d\d)?)?", re.ASCII
+    r"\d{4}-\d\d-\d\d[T ]\d\d(:\d\d(:\d\d(\.(?P<fraction>\d{1,9}))?)?)?(?P<zone>Z|[+-]\d\d(:?[0-5]\d)?)?", re.ASCII
 )
 NEARLY_TIMES = st.from_regex(
     r"(19|20|00|99)[0-9]{2}-[01][0-9]-[0-3][0-9][T t]([0-2][0-9](:[0-6][0-9](:[0-6][0-9](\.[0-9]{1,10})?)?)?)?"
