@@ -33,7 +33,7 @@ _CAST_TYPES: dict[exp.DataType.Type, pa.DataType] = {
 @handles(exp.Cast, exp.TryCast, parts="this to safe")
 def _cast(compiler: Compiler, tree: exp.Cast, sql: str) -> Node:
     type = _CAST_TYPES.get(tree.to.this)
-    digits = [int(part.name) for part in tree.to.expressions]
+    digits = [int(part.name) for part in tree.to.expressions if part.name.isdigit()]
     if tree.to.this == exp.DataType.Type.DECIMAL and digits:
         precision, scale = (*digits, 0)[:2]
         if not 1 <= precision <= MAX_DIGITS or not 0 <= scale <= precision:

@@ -17,6 +17,9 @@ DIALECT = "duckdb"
 MAX_CHARACTERS = 20_000
 """Longer text is refused: nobody writes it by hand, and a parser's stack has an end."""
 
+MAX_DEPTH = 150
+"""Levels of nesting, of which `a + b + c` has two: compiling and running an expression recurses."""
+
 _SELECT = "SELECT "
 
 
@@ -40,11 +43,15 @@ def parse_list(text: str) -> list[exp.Expression]:
         reason = re.sub(r"\x1b\[\d+m", "", str(error)).removeprefix("Error tokenizing ")
         raise ExpressionError(f"'{shorten(text)}' can't be read as SQL: {reason}") from None
     except RecursionError:
-        raise ExpressionError(f"'{shorten(text)}' is nested too deeply") from None
+        raise _too_deep(text) from None
+    if _depth(tree) > MAX_DEPTH:
+        raise _too_deep(text)
     clauses = [name.rstrip("_").upper() for name, part in tree.args.items() if part and name != "expressions"]
     if not isinstance(tree, exp.Select) or clauses:
         extra = f"no {clauses[0]} clause" if clauses else "one statement"
         raise ExpressionError(f"'{shorten(text)}': only expressions over columns can be used here, {extra}")
+    if not tree.expressions:
+        raise ExpressionError("the expression is empty")
     return list(tree.expressions)
 
 
@@ -69,6 +76,19 @@ def shorten(text: str) -> str:
     """Text for a message: on one line, at most 100 characters."""
     line = " ".join(text.split())
     return line if len(line) <= 100 else line[:97] + "..."
+
+
+def _depth(tree: exp.Expression) -> int:
+    deepest, waiting = 0, [(tree, 0)]
+    while waiting:
+        node, depth = waiting.pop()
+        deepest = max(deepest, depth)
+        waiting += [(child, depth + 1) for child in node.iter_expressions()]
+    return deepest
+
+
+def _too_deep(text: str) -> ExpressionError:
+    return ExpressionError(f"'{shorten(text)}' is nested too deeply, more than {MAX_DEPTH} levels")
 
 
 def _check_tokens(text: str, tokens: list[sqlglot.Token]) -> None:

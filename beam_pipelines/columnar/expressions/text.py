@@ -83,4 +83,6 @@ def _slice(values: Values, start: int, end: int | None) -> Values:
 
 def _join(*arguments: Values) -> Values:
     *values, pass_nulls_over = arguments
-    return pc.binary_join_element_wise(*values, "", null_handling="skip" if pass_nulls_over else "emit_null")
+    if pass_nulls_over:  # Arrow's own null_handling="skip" loses a row whose strings are all null (pyarrow 25)
+        values = [pc.fill_null(part, "") for part in values]
+    return pc.binary_join_element_wise(*values, "")
