@@ -11,6 +11,7 @@ integers or decimals 16, sum of floats about 40, count(distinct) all distinct va
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +19,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from beam_pipelines.aggregate import exact_sum
+from beam_pipelines.aggregate.grouping import COUNTED, OF_PARTIALS, OF_ROWS, Columns, group_columns, group_in_windows
 from beam_pipelines.aggregate.plan import (
     MAX_TIME,
     MIN_TIME,
     ROWS,
-    WINDOW_END,
     WINDOW_START,
     AggregationPlan,
     Call,
@@ -32,13 +33,25 @@ from beam_pipelines.columnar.batches import MAX_BATCH_ROWS, concat
 from beam_pipelines.columnar.expressions import EvaluationError, ExpressionOverflowError
 from beam_pipelines.columnar.expressions.casts import decimal_to_float
 from beam_pipelines.columnar.expressions.node import spread
-from beam_pipelines.columnar.expressions.types import INTEGER, MAX_DIGITS, TIMESTAMP
-from beam_pipelines.window.assign import window_ends, window_starts
+from beam_pipelines.columnar.expressions.types import INTEGER, TIMESTAMP
+from beam_pipelines.window.assign import to_micros, to_times, window_ends, window_starts
+from beam_pipelines.window.sessions import STEP
+from beam_pipelines.window.sliding import counts_in, window_starts_of
 from beam_pipelines.window.spec import NO_WINDOW, Window
 
-_PLACE = "__place"
+Integers = npt.NDArray[np.int64]
 
-_Column = tuple[str, pa.Array]
+
+class Pane(NamedTuple):
+    """What fires together: merged partials of one window, of a session those of one group.
+
+    `start` and `end` are the window's, in microseconds since the epoch; only sessions need the end, and
+    windows of kind none neither.
+    """
+
+    partials: pa.RecordBatch
+    start: int
+    end: int
 
 
 def aggregate(
@@ -77,9 +90,11 @@ def partial_aggregate(batch: pa.RecordBatch, plan: AggregationPlan) -> pa.Record
             "required, so that such rows are dead letters"
         )
     keys = [window_starts(times, plan.window), *(key.evaluate(batch) for key in plan.keys)]
-    columns: list[_Column] = [(ROWS, times), (MIN_TIME, times), (MAX_TIME, times)]
-    columns += [(name, spread(state.argument.evaluate(batch), rows)) for name, state in plan.states.items()]
-    return _group(keys, columns, plan, _PARTIAL)
+    columns: Columns = [
+        *((name, times) for name in (ROWS, MIN_TIME, MAX_TIME)),
+        *((name, spread(state.argument.evaluate(batch), rows)) for name, state in plan.states.items()),
+    ]
+    return group_in_windows(keys, columns, plan, OF_ROWS)
 
 
 def merge_partials(partials: Iterable[pa.RecordBatch], plan: AggregationPlan) -> pa.RecordBatch:
@@ -96,31 +111,81 @@ def merge_partials(partials: Iterable[pa.RecordBatch], plan: AggregationPlan) ->
     joined = concat(batches) if batches else pa.RecordBatch.from_pylist([], plan.partial_schema)
     keys = [joined.column(name) for name in plan.key_types]
     columns = [(name, joined.column(name)) for name in (ROWS, MIN_TIME, MAX_TIME, *plan.states)]
-    return _group(keys, columns, plan, _MERGE)
+    return group_in_windows(keys, columns, plan, OF_PARTIALS)
 
 
 def finish(partials: pa.RecordBatch, plan: AggregationPlan) -> pa.RecordBatch:
-    """Compute the results from merged partials: a batch of `plan.pane_schema`.
+    """Compute the results from merged partials of whole windows: a batch of `plan.pane_schema`.
 
     ExpressionOverflowError when a sum of integers doesn't fit int64, or an output can't be computed.
     """
-    values = {call.sql: _value(call, partials, plan) for call in plan.calls}
+    places = to_micros(partials.column(WINDOW_START))
+    if plan.window.kind == "sliding":
+        copies, starts = window_starts_of(places, plan.window.size_micros, plan.window.period_micros)
+        windows, owners = np.unique(starts, return_inverse=True)
+        return _results(partials.take(pa.array(copies)), owners, windows, windows, plan)
+    if plan.window.kind == "session":
+        # Links hold nothing, and each session is a window of its own.
+        partials = partials.filter(pc.greater(partials.column(ROWS), 0))
+        starts = to_micros(partials.column(WINDOW_START))
+        return _results(partials, np.arange(len(starts)), starts, session_ends(partials, plan), plan)
+    windows, owners = np.unique(places, return_inverse=True)
+    return _results(partials, owners, windows, windows, plan)
+
+
+def finish_panes(panes: Sequence[Pane], plan: AggregationPlan) -> pa.RecordBatch:
+    """Compute the results of panes, each for itself: a batch of `plan.pane_schema`. Errors as in `finish`."""
+    partials = concat(pane.partials for pane in panes)
+    owners = np.repeat(np.arange(len(panes)), [pane.partials.num_rows for pane in panes])
+    if plan.window.kind == "session":
+        kept = pc.greater(partials.column(ROWS), 0)
+        partials, owners = partials.filter(kept), owners[kept.to_numpy(zero_copy_only=False)]
+    starts, ends = (
+        np.array(bounds, np.int64) for bounds in zip(*((pane.start, pane.end) for pane in panes), strict=True)
+    )
+    return _results(partials, owners, starts, ends, plan)
+
+
+def _results(
+    partials: pa.RecordBatch, owners: Integers, starts: Integers, ends: Integers, plan: AggregationPlan
+) -> pa.RecordBatch:
+    """Merge partials by window and group and compute the outputs; `owners` are places in `starts` and `ends`."""
+    counted = partials.column(ROWS)
+    if plan.window.kind == "sliding":
+        here = counts_in(to_micros(partials.column(WINDOW_START)), starts[owners], plan.window.period_micros)
+        counted = pc.if_else(pa.array(here), counted, 0)
+    columns = [(name, partials.column(name)) for name in (ROWS, MIN_TIME, MAX_TIME, *plan.states)]
+    keys = [pa.array(owners), *(partials.column(key.name) for key in plan.keys)]
+    keys, merged = group_columns(keys, [*columns, (COUNTED, counted)], plan, OF_PARTIALS)
+    values = {call.sql: _value(call, merged, plan) for call in plan.calls}
     finished = pa.RecordBatch.from_arrays(list(values.values()), names=list(values))
-    starts = partials.column(WINDOW_START)
-    columns = {
-        WINDOW_START: starts,
-        WINDOW_END: window_ends(starts, plan.window),
-        **{key.name: partials.column(key.name) for key in plan.keys},
-        **{output.name: output.expression.evaluate(finished) for output in plan.outputs},
-        ROWS: partials.column(ROWS),
-    }
-    return pa.RecordBatch.from_arrays([columns[name] for name in plan.pane_schema.names], schema=plan.pane_schema)
+    arrays = [
+        *_bounds(keys[0].to_numpy(), starts, ends, plan),
+        *keys[1:],
+        *(output.expression.evaluate(finished) for output in plan.outputs),
+        merged[COUNTED],
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=plan.pane_schema)
 
 
-def _value(call: Call, partials: pa.RecordBatch, plan: AggregationPlan) -> pa.Array:
-    kept = [partials.column(plan.column_of(state)) for state in call.states]
+def _bounds(owners: Integers, starts: Integers, ends: Integers, plan: AggregationPlan) -> list[pa.Array]:
+    """window_start and window_end of each result."""
+    if plan.window.kind == "none":
+        return [pa.nulls(len(owners), TIMESTAMP)] * 2
+    firsts = to_times(starts[owners])
+    return [firsts, to_times(ends[owners]) if plan.window.kind == "session" else window_ends(firsts, plan.window)]
+
+
+def session_ends(partials: pa.RecordBatch, plan: AggregationPlan) -> Integers:
+    """End of each session, from partials that hold all of it: one gap after the last row."""
+    last = to_micros(partials.column(MAX_TIME))
+    return last - np.mod(last, STEP) + plan.window.size_micros
+
+
+def _value(call: Call, partials: Mapping[str, pa.Array], plan: AggregationPlan) -> pa.Array:
+    kept = [partials[plan.column_of(state)] for state in call.states]
     if call.function == "rows":
-        return partials.column(ROWS)
+        return partials[ROWS]
     if call.function == "distinct":
         return pc.list_value_length(kept[0]).cast(INTEGER)
     if call.function == "sum":
@@ -137,95 +202,3 @@ def _value(call: Call, partials: pa.RecordBatch, plan: AggregationPlan) -> pa.Ar
         sums = exact_sum.to_floats(total) if call.states[0].kind == "float_sum" else decimal_to_float(total)
         return pc.divide(sums, count.cast(sums.type))
     return kept[0]
-
-
-_PARTIAL = {"rows": "count", "count": "count", "sum": "sum", "min": "min", "max": "max", "distinct": "distinct"}
-"""Arrow's hash aggregation for each kind of state; of floats there is none that is exact."""
-
-_MERGE = {"rows": "sum", "count": "sum", "sum": "sum", "min": "min", "max": "max"}
-
-
-def _group(
-    keys: Sequence[pa.Array], columns: Sequence[_Column], plan: AggregationPlan, functions: Mapping[str, str]
-) -> pa.RecordBatch:
-    """Aggregate columns (ROWS, MIN_TIME, MAX_TIME and states) by the keys."""
-    names = [f"k{place}" for place in range(len(keys))]
-    kinds = {ROWS: "rows", MIN_TIME: "min", MAX_TIME: "max", **{name: kind.kind for name, kind in plan.states.items()}}
-    wanted: list[tuple[str, str, pc.FunctionOptions | None]] = []
-    table = dict(zip(names, keys, strict=True))
-    numbered = False
-    for name, values in columns:
-        kind = kinds[name]
-        numbered |= kind not in functions
-        if kind in functions:
-            table[name] = _widened(values) if functions[kind] == "sum" else values
-            options = None
-            if functions[kind] in ("count", "distinct"):
-                options = pc.CountOptions(mode="all" if kind == "rows" else "only_valid")
-            wanted.append((name, functions[kind], options))
-    if numbered:
-        table[_PLACE] = pa.array(np.arange(len(keys[0])))
-        wanted.append((_PLACE, "list", None))
-    grouped = pa.TableGroupBy(pa.table(table), names, use_threads=False).aggregate(wanted)
-    groups = _group_numbers(grouped.column(f"{_PLACE}_list")) if numbered else np.empty(0, np.int64)
-
-    def result(name: str, values: pa.Array) -> pa.Array:
-        kind = kinds[name]
-        if kind in functions:
-            return _narrowed(_one(grouped.column(f"{name}_{functions[kind]}")), name, plan)
-        if kind == "distinct":
-            return _merge_distinct(values, groups, grouped.num_rows)
-        combine = exact_sum.merge_groups if functions is _MERGE else exact_sum.sum_groups
-        return combine(values, groups, grouped.num_rows)
-
-    found = {name: result(name, values) for name, values in columns}
-    arrays = [_one(grouped.column(name)) for name in names]
-    arrays += [found[name] for name in plan.partial_schema.names[len(names) :]]
-    return pa.RecordBatch.from_arrays(arrays, schema=plan.partial_schema)
-
-
-def _widened(values: pa.Array) -> pa.Array:
-    """Decimals that could overflow 128 bits when added up, which Arrow lets wrap, as decimal256."""
-    if not pa.types.is_decimal128(values.type) or len(values) < 10 ** (MAX_DIGITS - values.type.precision):
-        return values
-    extremes = pc.min_max(values)
-    largest = max((abs(float(part.as_py())) for part in extremes.values() if part.is_valid), default=0.0)
-    if largest * len(values) < 9.9 * 10.0 ** (MAX_DIGITS - 1 - values.type.scale):
-        return values
-    return values.cast(pa.decimal256(values.type.precision, values.type.scale))
-
-
-def _narrowed(values: pa.Array, name: str, plan: AggregationPlan) -> pa.Array:
-    if not pa.types.is_decimal256(values.type):
-        return values
-    state = plan.states[name]
-    try:
-        return values.cast(state.type)
-    except pa.ArrowInvalid:
-        raise ExpressionOverflowError(f"sum({state.sql}): a sum has more than {MAX_DIGITS} digits") from None
-
-
-def _group_numbers(places: pa.ChunkedArray) -> npt.NDArray[np.int64]:
-    """The number of each row's group, from the lists of the rows of each group."""
-    lists = _one(places)
-    rows = lists.flatten().to_numpy()
-    groups = np.empty(len(rows), np.int64)
-    groups[rows] = np.repeat(np.arange(len(lists)), pc.list_value_length(lists).to_numpy())
-    return groups
-
-
-def _merge_distinct(lists: pa.Array, groups: npt.NDArray[np.int64], count: int) -> pa.Array:
-    """Unite lists of distinct values by group number."""
-    owners = np.repeat(groups, pc.list_value_length(lists).to_numpy())
-    table = pa.table({"group": owners, "value": lists.flatten()})
-    united = pa.TableGroupBy(table, "group", use_threads=False).aggregate([("value", "distinct")]).sort_by("group")
-    values = _one(united.column("value_distinct"))
-    lengths = np.zeros(count, np.int32)
-    lengths[united.column("group").to_numpy()] = pc.list_value_length(values).to_numpy()
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), values.flatten(), type=lists.type)
-
-
-def _one(column: pa.ChunkedArray) -> pa.Array:
-    """The single array of a column."""
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()

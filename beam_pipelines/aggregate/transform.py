@@ -7,24 +7,27 @@ they are shuffled, one element for each (window, shard).
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import apache_beam as beam
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-from apache_beam.transforms.window import FixedWindows, GlobalWindow, GlobalWindows
+from apache_beam.transforms.window import (
+    FixedWindows,
+    GlobalWindow,
+    GlobalWindows,
+    IntervalWindow,
+    WindowFn,
+)
 from apache_beam.utils.timestamp import MAX_TIMESTAMP, Duration, Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_pipelines import ledger, outcome
-from beam_pipelines.aggregate.kernels import finish, merge_partials, partial_aggregate
-from beam_pipelines.aggregate.plan import MIN_TIME, WINDOW_START, AggregationPlan, plan_aggregation
+from beam_pipelines.aggregate.kernels import Pane, finish, finish_panes, merge_partials, partial_aggregate
+from beam_pipelines.aggregate.keys import by_window, start_of
+from beam_pipelines.aggregate.plan import AggregationPlan, plan_aggregation
 from beam_pipelines.columnar.batches import MAX_BATCH_ROWS, concat, split_to_bounds
 from beam_pipelines.columnar.coder import RecordBatchCoder
-from beam_pipelines.columnar.shards import by_shard, shard_of
 from beam_pipelines.errors import UsageError
 from beam_pipelines.ledger import LedgerEntry
 from beam_pipelines.window.spec import NO_WINDOW, Window
@@ -52,7 +55,7 @@ class AggregateBatches(beam.PTransform):
 
     In: batches of `schema` (more columns may ride along). Out: `Aggregates`; panes hold `window_start`,
     `window_end` (exclusive; both null for window none), the group columns, the aggregates by their
-    names, and `__rows`, the number of rows each was computed from. `output_schema` is theirs without
+    names, and `__rows`, the number of rows that are counted in each. `output_schema` is theirs without
     `__rows`. A window without rows has no result. Rows that reach the aggregation are in the ledger,
     once each, as AGGREGATED of the output AGGREGATES.
 
@@ -61,10 +64,15 @@ class AggregateBatches(beam.PTransform):
     Sums of integers and decimals are exact or fail with ExpressionOverflowError; sums of floats are exact
     and rounded once, so that no order of merging shows.
 
-    `window` is `none` or `fixed:1h` and needs `event_time`, a timestamp column without nulls. A group is
-    in one of `shards` shards of its window, the unit of parallel work: by default 1 with windows, which
-    are parallel to each other (and cost about 0.2 ms for each window and shard), and 4 without. Give more
-    when one window has millions of groups. Exact distinct counts keep all distinct values of a group.
+    `window` is `none`, or one of `fixed:1h`, `sliding:1h/5m`, `session:30m`, `calendar:day@Europe/Berlin`
+    (see `window.spec.Window`), which need `event_time`, a timestamp column without nulls. Sessions are
+    those of a group. With sliding windows a row is in several results; `__rows` counts it in one of them,
+    the last of its windows to start.
+
+    A group is in one of `shards` shards of its window, the unit of parallel work: by default 1 with
+    windows, which are parallel to each other (and cost about 0.2 ms for each window and shard), and 4
+    without or for sessions, which are held by shard until all rows are seen. Give more when one window
+    has millions of groups. Exact distinct counts keep all distinct values of a group.
 
     ExpressionError and UsageError are raised where the pipeline is built.
 
@@ -87,7 +95,7 @@ class AggregateBatches(beam.PTransform):
     ) -> None:
         super().__init__()
         self._plan = plan_aggregation(schema, aggregates, group_by=group_by, window=window, event_time=event_time)
-        windowed = self._plan.window.kind != "none"
+        windowed = self._plan.window.kind not in ("none", "session")
         self._shards = (1 if windowed else SHARDS_WITHOUT_WINDOW) if shards is None else shards
         if self._shards < 1:
             raise UsageError(f"shards: {shards} is less than 1")
@@ -99,9 +107,6 @@ class AggregateBatches(beam.PTransform):
 
     def expand(self, batches: beam.PCollection[pa.RecordBatch]) -> Aggregates:
         plan = self._plan
-        windows = (
-            FixedWindows(Duration(micros=plan.window.size_micros)) if plan.window.kind == "fixed" else GlobalWindows()
-        )
         partials = (
             batches
             # Held partials are emitted at the end of a bundle, whatever windows their rows came in.
@@ -111,14 +116,21 @@ class AggregateBatches(beam.PTransform):
             .with_output_types(tuple[bytes, pa.RecordBatch], **{outcome.LEDGER: LedgerEntry})
             .with_outputs(outcome.LEDGER, main="partials")
         )
-        panes = (
+        merged = (
             partials.partials
-            | "Window" >> beam.WindowInto(windows)
+            | "Window" >> beam.WindowInto(_window_fn(plan.window))
             | "Merge" >> beam.CombinePerKey(MergePartials(plan)).with_output_types(tuple[bytes, pa.RecordBatch])
-            # A result's window is in its columns: batches of many windows cost sinks less than one for each.
-            | "Together" >> beam.WindowInto(GlobalWindows())
-            | "Finish" >> beam.ParDo(_Finish(plan)).with_output_types(pa.RecordBatch)
         )
+        if plan.window.kind == "session":
+            panes = merged | "Finish" >> beam.FlatMap(_finish_sessions, plan).with_output_types(pa.RecordBatch)
+        else:
+            panes = (
+                merged
+                | "Pane" >> beam.ParDo(_ToPane()).with_output_types(tuple[pa.RecordBatch, int, int])
+                # A result's window is in its columns: batches of many windows cost sinks less than one for each.
+                | "Together" >> beam.WindowInto(GlobalWindows())
+                | "Finish" >> beam.ParDo(_Finish(plan)).with_output_types(pa.RecordBatch)
+            )
         return Aggregates(panes, partials[outcome.LEDGER])
 
 
@@ -198,46 +210,41 @@ class _Partials(beam.DoFn):
         if not self._held:
             return
         merged = merge_partials(self._held, self._plan)
-        groups = self._plan.group_columns
-        shards = shard_of(merged, groups, self._shards) if groups else np.zeros(merged.num_rows, np.int32)
-        windows = merged.column(WINDOW_START).dictionary_encode(null_encoding="encode").indices
-        for place, piece in by_shard(merged, windows.to_numpy() * self._shards + shards):
-            start = piece.column(WINDOW_START)[0].value
-            time = self._earliest if start is None else Timestamp(micros=pc.min(piece.column(MIN_TIME)).value)
-            for bounded in split_to_bounds(piece):
-                yield WindowedValue((_key(start, place % self._shards), bounded), time, (GlobalWindow(),))
+        for key, micros, piece in by_window(merged, self._plan, self._shards):
+            time = self._earliest if micros is None else Timestamp(micros=micros)
+            yield WindowedValue((key, piece), time, (GlobalWindow(),))
 
 
-def _key(window_start: int | None, shard: int) -> bytes:
-    """The key of a window's shard. The runner tells windows apart by itself, but FnApiRunner's time is
-    quadratic in the windows of one key (7 ms for each of 2,000, against 0.4 ms as keys of their own).
-    """
-    return struct.pack(">qI", window_start or 0, shard)
+class _ToPane(beam.DoFn):
+    """(key, partials) to a Pane, which holds its window as data."""
+
+    def process(
+        self, element: tuple[bytes, pa.RecordBatch], window: IntervalWindow | GlobalWindow = beam.DoFn.WindowParam
+    ) -> Iterator[Pane]:
+        key, partials = element
+        if isinstance(window, IntervalWindow):
+            yield Pane(partials, window.start.micros, window.end.micros)
+        else:
+            yield Pane(partials, start_of(key), start_of(key))
 
 
 class _Finish(beam.DoFn):
-    """(key, partials of one window and shard) to batches of results, many windows together."""
+    """Panes to batches of results, many windows together."""
 
     def __init__(self, plan: AggregationPlan) -> None:
         self._plan = plan
         self.start_bundle()
 
     def start_bundle(self) -> None:
-        self._held: list[pa.RecordBatch] = []
+        self._held: list[Pane] = []
         self._held_rows = 0
-        self._seen: set[bytes] = set()
         self._earliest = MAX_TIMESTAMP
 
     def process(
-        self, element: tuple[bytes, pa.RecordBatch], timestamp: Timestamp = beam.DoFn.TimestampParam
+        self, pane: tuple[pa.RecordBatch, int, int], timestamp: Timestamp = beam.DoFn.TimestampParam
     ) -> Iterator[WindowedValue]:
-        key, partials = element
-        if key in self._seen:  # a second pane of the same window is a result of its own
-            yield from self.finish_bundle()
-            self.start_bundle()
-        self._seen.add(key)
-        self._held.append(partials)
-        self._held_rows += partials.num_rows
+        self._held.append(Pane(*pane))
+        self._held_rows += pane[0].num_rows
         self._earliest = min(self._earliest, timestamp)
         if self._held_rows >= MAX_HELD_GROUPS // 2:
             yield from self.finish_bundle()
@@ -245,7 +252,17 @@ class _Finish(beam.DoFn):
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         if self._held:
-            # Also a single element can hold a group twice, so it goes through the merge with an empty one.
-            merged = merge_partials([*self._held, self._held[0].slice(0, 0)], self._plan)
-            for batch in split_to_bounds(finish(merged, self._plan)):
+            for batch in split_to_bounds(finish_panes(self._held, self._plan)):
                 yield WindowedValue(batch, self._earliest, (GlobalWindow(),))
+
+
+def _finish_sessions(element: tuple[bytes, pa.RecordBatch], plan: AggregationPlan) -> Iterator[pa.RecordBatch]:
+    """(shard, all points of its sessions) to batches of results."""
+    points = element[1]
+    # Also a single element can hold a session in parts, so it goes through the merge with an empty one.
+    yield from split_to_bounds(finish(merge_partials([points, points.slice(0, 0)], plan), plan))
+
+
+def _window_fn(window: Window) -> WindowFn:
+    """Beam's WindowFn for partials of bounded input: other windows are in the keys, in the global window."""
+    return FixedWindows(Duration(micros=window.size_micros)) if window.kind == "fixed" else GlobalWindows()

@@ -80,7 +80,8 @@ class EventAnalyticsOptions:
         param_type="ENUM",
     )
     window: str = option(
-        "Event-time window of the aggregates: none, or fixed:DURATION as in fixed:1h.",
+        "Event-time window of the aggregates: fixed:1h, sliding:1h/5m (size/period), session:30m (gap, by group), "
+        "calendar:day@Europe/Berlin (or week, month, quarter, year) or none.",
         default="none",
         group="aggregate",
         metavar="WINDOW",
