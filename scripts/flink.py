@@ -57,13 +57,16 @@ class JobServer:
                 time.sleep(0.05)
 
 
-def install() -> Path:
-    """Return the folder of jars, fetching them with Maven first if they aren't those of the pom."""
-    place = cache.folder("flink")
+def install(pom: Path = _POM, name: str = "flink") -> Path:
+    """Return the folder of jars, fetching them with Maven first if they aren't those of the pom.
+
+    `name` is their place in the cache.
+    """
+    place = cache.folder(name)
     jars, installed = place / "lib", place / "pom.xml"
     with cache.locked(place):
-        if not (jars.is_dir() and installed.is_file() and _same(installed, _POM)):
-            _fetch(place, jars, installed)
+        if not (jars.is_dir() and installed.is_file() and _same(installed, pom)):
+            _fetch(pom, place, jars, installed)
     return jars
 
 
@@ -72,29 +75,30 @@ def _same(one: Path, other: Path) -> bool:
     return first == second
 
 
-def _fetch(place: Path, jars: Path, installed: Path) -> None:
-    print(f"fetching the Flink job server into {place} (about a minute)", file=sys.stderr, flush=True)
+def _fetch(pom: Path, place: Path, jars: Path, installed: Path) -> None:
+    print(f"fetching {pom.stem} into {place} (about a minute)", file=sys.stderr, flush=True)
     arriving = place / "arriving"
     shutil.rmtree(arriving, ignore_errors=True)
     goal = ["dependency:copy-dependencies", f"-DoutputDirectory={arriving}", "-DincludeScope=runtime"]
     subprocess.run(
-        ["mvn", "-B", "-ntp", "-q", "-f", str(_POM), *goal], stdout=sys.stderr, timeout=_INSTALL_SECONDS, check=True
+        ["mvn", "-B", "-ntp", "-q", "-f", str(pom), *goal], stdout=sys.stderr, timeout=_INSTALL_SECONDS, check=True
     )
     installed.unlink(missing_ok=True)
     shutil.rmtree(jars, ignore_errors=True)
     arriving.rename(jars)
-    shutil.copyfile(_POM, installed)
+    shutil.copyfile(pom, installed)
 
 
-def start(log: Path, port: int = 0) -> JobServer:
+def start(log: Path, port: int = 0, master: str = "[local]") -> JobServer:
     """Start a job server of one's own and wait until it takes jobs.
 
-    `port` 0 takes a free one. Raises RuntimeError with the end of the log when it doesn't come up.
+    `port` 0 takes a free one; `master` is the REST address of a cluster, or the embedded one.
+    Raises RuntimeError with the end of the log when it doesn't come up.
     The server listens on all interfaces, whatever `--job-host` says (Beam 2.70): keep it off open networks.
     """
     jars = install()
     command = [
-        *("java", f"-Xmx{_HEAP}", "-cp", f"{jars}/*", _DRIVER, "--flink-master=[local]", "--job-host=localhost"),
+        *("java", f"-Xmx{_HEAP}", "-cp", f"{jars}/*", _DRIVER, f"--flink-master={master}", "--job-host=localhost"),
         *(f"--job-port={port}", "--artifact-port=0", "--expansion-port=-1", f"--artifacts-dir={log.parent}/artifacts"),
     ]
     with log.open("wb") as output:
