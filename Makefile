@@ -27,10 +27,10 @@ demo: setup  ## run event_analytics on real flights and look at the result
 	@$(BIN)/python -m examples.flights.demo
 
 test: setup lint typecheck runners  ## pass every check and test
-	@$(BIN)/python -m pytest --quiet --numprocesses $(PYTEST_WORKERS) --dist loadgroup
+	@$(BIN)/python -m pytest --quiet --numprocesses $(PYTEST_WORKERS) --dist loadfile
 
 conformance: setup  ## run all transforms and pipelines on every runner, or on one: RUNNER=prism
-	@$(BIN)/python -m pytest --quiet tests/conformance --numprocesses $(PYTEST_WORKERS) --dist loadgroup \
+	@$(BIN)/python -m pytest --quiet tests/conformance --numprocesses $(PYTEST_WORKERS) --dist loadfile \
 	  $(if $(RUNNER),--on $(RUNNER))
 
 runners: setup  ## install Prism and the Flink job server outside the checkout, unless they are left out
