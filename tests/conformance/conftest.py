@@ -14,7 +14,7 @@ from beam_pipelines.errors import did_you_mean
 from tests import runners
 from tests.conformance import jobs, road
 from tests.conformance.matrix import RUNNERS
-from tests.conformance.runners.declare import Runner
+from tests.conformance.runners.declare import Chosen, Runner
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -41,14 +41,15 @@ class Started:
     """A runner that has been started: runs jobs in a folder each, and remembers how they ended."""
 
     runner: Runner
-    flags: list[str]
+    chosen: Chosen
     folder: Path
     ended: dict[str, jobs.Ended] = dataclasses.field(default_factory=dict)
 
     def run(self, name: str, work: Callable[..., None], *arguments: Any) -> jobs.Ended:
         """Run `work(*arguments, flags)` as the job of this name, once."""
         if name not in self.ended:
-            self.ended[name] = jobs.run(self.folder / name, self.runner.job_seconds, work, *arguments, self.flags)
+            seconds, (flags, variables) = self.runner.job_seconds, self.chosen
+            self.ended[name] = jobs.run(self.folder / name, seconds, variables, work, *arguments, flags)
         return self.ended[name]
 
 
@@ -76,7 +77,7 @@ def road_on_fn_api(road_inputs: Path) -> Path:
     """The lake of the runner that the others are compared with."""
     lake = road_inputs / "lake-of-fn_api"
     runner = RUNNERS["fn_api"]
-    with runner.start(road_inputs) as flags:
-        ended = jobs.run(road_inputs / "fn_api", runner.job_seconds, road.run, road_inputs, lake, flags)
+    with runner.start(road_inputs) as (flags, variables):
+        ended = jobs.run(road_inputs / "fn_api", runner.job_seconds, variables, road.run, road_inputs, lake, flags)
     assert ended.well, ended.log
     return lake

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +33,14 @@ class Ended:
     log: str
 
 
-def run(folder: Path, seconds: int, work: Callable[..., None], *arguments: Any) -> Ended:
+def run(folder: Path, seconds: int, variables: Mapping[str, str], work: Callable[..., None], *arguments: Any) -> Ended:
     """Call `work(*arguments)` in a new process; what it still runs after `seconds` is killed.
 
-    `work` and its arguments are pickled. Its log is `job.log` in the folder.
+    `variables` are added to its environment. `work` and its arguments are pickled. Its log is `job.log` in the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "job.log"
-    process = _PROCESSES.Process(target=_run, args=(str(log), work, arguments))
+    process = _PROCESSES.Process(target=_run, args=(str(log), dict(variables), work, arguments))
     process.start()
     process.join(seconds)
     in_time = process.exitcode is not None
@@ -55,13 +55,14 @@ def run(folder: Path, seconds: int, work: Callable[..., None], *arguments: Any) 
     return Ended(process.exitcode == 0 and in_time, text if in_time else f"{text}\nkilled after {seconds} s")
 
 
-def _run(log: str, work: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+def _run(log: str, variables: dict[str, str], work: Callable[..., None], arguments: tuple[Any, ...]) -> None:
     os.setsid()
     with open(log, "wb", buffering=0) as file:  # noqa: PTH123  a plain descriptor for all that is started
         for stream in (1, 2):
             os.dup2(file.fileno(), stream)
     os.environ["PYTHONPATH"] = str(ROOT)  # of worker processes
     os.environ["BEAM_PIPELINES_TRACEBACK"] = "1"  # in the log, not in a file of its own
+    os.environ.update(variables)
     code = 1
     try:
         work(*arguments)

@@ -6,7 +6,7 @@ import importlib
 
 from tests.conformance.runners.declare import Runner
 
-_NAMES = ("fn_api", "bundle_based", "multi_process", "prism", "flink", "flink_cluster")
+_NAMES = ("fn_api", "bundle_based", "multi_process", "prism", "flink", "flink_cluster", "dataflow")
 
 RUNNERS: dict[str, Runner] = {
     name: importlib.import_module(f"tests.conformance.runners.{name}").RUNNER for name in _NAMES

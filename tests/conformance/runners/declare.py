@@ -6,9 +6,19 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
-Start = Callable[[Path], AbstractContextManager[list[str]]]
-"""Starts what the runner needs, in a folder of its own, yields the options that choose it, and stops it."""
+
+class Chosen(NamedTuple):
+    """What chooses a runner: options, and environment variables of the process that submits."""
+
+    flags: list[str]
+    variables: Mapping[str, str] = MappingProxyType({})
+
+
+Start = Callable[[Path], AbstractContextManager[Chosen]]
+"""Starts what the runner needs, in a folder of its own, yields what chooses it, and stops it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +40,8 @@ class Runner:
     """Its name in `tests.runners.OPT_OUTS`, if it may be left out on a machine that can't have it."""
     cannot: Mapping[str, Cannot] = dataclasses.field(default_factory=dict)
     """By the name of a case."""
+    notes: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """What the docs have to say of a case that works, by its name."""
     job_seconds: int = 300
     """Hard limit of one job, on a machine that is busy with other tests."""
 
@@ -38,7 +50,7 @@ def options(*flags: str) -> Start:
     """A runner that needs nothing but its options."""
 
     @contextmanager
-    def start(folder: Path) -> Iterator[list[str]]:
-        yield list(flags)
+    def start(folder: Path) -> Iterator[Chosen]:
+        yield Chosen(list(flags))
 
     return start

@@ -5,19 +5,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from scripts import flink
-from tests.conformance.runners.declare import Runner
+from tests.conformance.runners.declare import Chosen, Runner
 
 
 @contextmanager
-def _start(folder: Path) -> Iterator[list[str]]:
+def _start(folder: Path) -> Iterator[Chosen]:
     server = flink.start(folder / "job-server.log")
     try:
-        yield [
-            "--runner=PortableRunner",
-            f"--job_endpoint={server.endpoint}",
-            "--environment_type=LOOPBACK",
-            "--parallelism=1",
-        ]
+        yield Chosen(
+            [
+                "--runner=PortableRunner",
+                f"--job_endpoint={server.endpoint}",
+                "--environment_type=LOOPBACK",
+                "--parallelism=1",
+            ]
+        )
     finally:
         server.stop()
 

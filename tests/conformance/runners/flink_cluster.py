@@ -1,6 +1,17 @@
 """A standalone Flink 1.19 cluster; the Python workers are in a pool of their own (EXTERNAL)."""
 
-from scripts import flink_cluster
-from tests.conformance.runners.declare import Runner
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
-RUNNER = Runner("flink_cluster", "Flink 1.19 cluster, worker pool", flink_cluster.running, needs="Flink")
+from scripts import flink_cluster
+from tests.conformance.runners.declare import Chosen, Runner
+
+
+@contextmanager
+def _start(folder: Path) -> Iterator[Chosen]:
+    with flink_cluster.running(folder) as flags:
+        yield Chosen(flags)
+
+
+RUNNER = Runner("flink_cluster", "Flink 1.19 cluster, worker pool", _start, needs="Flink")

@@ -5,12 +5,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from scripts import prism
-from tests.conformance.runners.declare import Runner
+from tests.conformance.runners.declare import Chosen, Runner
 
 
 @contextmanager
-def _start(folder: Path) -> Iterator[list[str]]:
-    yield ["--runner=PrismRunner", f"--prism_location={prism.binary()}"]
+def _start(folder: Path) -> Iterator[Chosen]:
+    yield Chosen(["--runner=PrismRunner", f"--prism_location={prism.binary()}"])
 
 
 RUNNER = Runner("prism", "Prism", _start, needs="Prism")
