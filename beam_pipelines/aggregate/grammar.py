@@ -58,9 +58,10 @@ def parse_aggregates(text: str, schema: pa.Schema, group_by: Sequence[str] = ())
     calls: dict[str, Call] = {}
     trees: dict[str, exp.Expression] = {}
     for tree in parse_list(text):
+        replaced = _replace_calls(text, tree.unalias(), schema, calls)
         name = _name(text, tree)
         _check_name(text, tree, name, [*trees], group_by)
-        trees[name] = _replace_calls(text, tree.unalias(), schema, calls)
+        trees[name] = replaced
     finished = pa.schema([(call.sql, call.type) for call in calls.values()])
     outputs = tuple(
         Output(name, Expression(sql_of(tree), compile_tree(tree, text, finished))) for name, tree in trees.items()
@@ -145,9 +146,7 @@ def _name(text: str, tree: exp.Expression) -> str:
 def _check_name(text: str, tree: exp.Expression, name: str, taken: list[str], group_by: Sequence[str]) -> None:
     lower = name.lower()
     if not name.strip() or name.startswith(RESERVED_PREFIX):
-        raise error_at(
-            text, tree, f"'{name}' can't be a name: names start with a letter, {RESERVED_PREFIX} is reserved"
-        )
+        raise error_at(text, tree, f"'{name}' can't be a name: {RESERVED_PREFIX}… is reserved, a blank is none")
     if lower in WINDOW_COLUMNS:
         raise error_at(text, tree, f"'{name}' is the name of the window's own column; choose another after AS")
     if lower in (column.lower() for column in group_by):

@@ -1,0 +1,214 @@
+import contextlib
+import pickle
+import subprocess
+import sys
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from beam_pipelines.aggregate.grammar import parse_aggregates
+from beam_pipelines.aggregate.plan import AggregationPlan, plan_aggregation
+from beam_pipelines.errors import ExpressionError, UsageError
+
+SCHEMA = pa.schema(
+    [
+        ("country", pa.string()),
+        ("price", pa.decimal128(10, 2)),
+        ("quantity", pa.int32()),
+        ("weight", pa.float64()),
+        ("paid", pa.bool_()),
+        ("day", pa.date32()),
+        ("at", pa.timestamp("us", "UTC")),
+        ("tags", pa.list_(pa.string())),
+        ("Case", pa.int64()),
+    ]
+)
+
+
+def types(text: str) -> dict[str, str]:
+    return {output.name: str(output.expression.type) for output in parse_aggregates(text, SCHEMA).outputs}
+
+
+def test_outputs_have_their_names_and_types():
+    text = "count(*) as events, sum(price * quantity) as revenue, max(price) as top, avg(weight), min(day) earliest"
+    assert types(text) == {
+        "events": "int64",
+        "revenue": "decimal128(38, 2)",
+        "top": "decimal128(10, 2)",
+        "avg_weight": "double",
+        "earliest": "date32[day]",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "type"),
+    [
+        ("sum(quantity)", "int64"),
+        ("sum(weight)", "double"),
+        ("avg(price)", "double"),
+        ("avg(quantity)", "double"),
+        ("min(quantity)", "int32"),
+        ("max(country)", "string"),
+        ("max(paid)", "bool"),
+        ("max(at)", "timestamp[us, tz=UTC]"),
+        ("count(tags)", "int64"),
+        ("count(distinct country)", "int64"),
+        ("sum(price) / count(*)", "double"),
+        ("sum(quantity) + 1", "int64"),
+        ("coalesce(sum(price), 0)", "decimal128(38, 2)"),
+        ("max(price) - min(price)", "decimal128(11, 2)"),
+        ("sum(price) filter (where paid)", "decimal128(38, 2)"),
+        ("case when count(*) > 1 then 'many' else 'one' end", "string"),
+        ("sum(case when paid then price * 2 end)", "decimal128(38, 2)"),
+        ("sum(case)", "int64"),
+        ("count(1)", "int64"),
+    ],
+)
+def test_types_follow_from_the_columns(text, type):
+    text = text.replace("sum(case)", 'sum("Case")')
+    assert list(types(text).values()) == [type]
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("count(*)", "count"),
+        ("COUNT(*)", "count"),
+        ("count(distinct country)", "count_distinct_country"),
+        ("sum(price * quantity)", "sum_price_quantity"),
+        ("sum(price)/count(*)", "sum_price_count"),
+        ('count(*) as "mixed Case"', "mixed Case"),
+        ("count(*) filter (where paid)", "count_filter_where_paid"),
+    ],
+)
+def test_a_name_comes_from_the_text_unless_as_gives_it(text, name):
+    assert list(types(text)) == [name]
+
+
+def test_calls_that_need_the_same_are_kept_once():
+    plan = plan_aggregation(SCHEMA, "sum(price), avg(price), count(price), sum(price) / count(*) as ratio")
+    assert [state.kind for state in plan.states.values()] == ["sum", "count"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "the expression is empty"),
+        ("price", r"'price' is not an aggregate. Aggregates: count\(\*\), count\(x\)"),
+        ("price * 2 as twice", "is not an aggregate"),
+        ("1", "is not an aggregate"),
+        ("count(*), price", "'price' is not an aggregate"),
+        ("sum(price) + price", r"'price' is outside of an aggregate; columns to group by are in the result anyway"),
+        ("country || count(*)", "'country' is outside of an aggregate"),
+        ("sum(prise)", "no column 'prise'. Did you mean 'price'"),
+        ("sum(sum(price))", r"an aggregate inside another one \('SUM\(price\)'\)"),
+        ("sum(price) filter (where count(*) > 1)", "is an aggregate"),
+        ("count()", r"count\(\) needs an argument: count\(\*\)"),
+        ("sum()", "something is missing"),
+        ("sum(*)", "only in count"),
+        ("count(country, price)", "count takes one argument"),
+        ("min(price, 2)", "min takes one argument"),
+        ("count(distinct *)", "only in count"),
+        ("count(distinct country, price)", "DISTINCT takes one column"),
+        ("sum(distinct price)", "DISTINCT is supported in count only"),
+        ("avg(distinct price)", "DISTINCT is supported in count only"),
+        ("sum(country)", r"sum takes number values, but 'country' \(string\) is not"),
+        ("sum(price * country)", r"'\*' takes numbers, not decimal\(10, 2\) and string"),
+        ("avg(day)", r"avg takes number values, but 'day' \(date\) is not"),
+        ("sum(paid)", "count with FILTER"),
+        ("min(tags)", "min can't compare values of type list"),
+        ("count(distinct tags)", r"count\(distinct\) can't compare"),
+        ("sum(null)", "has no type"),
+        ("max(null)", "can't compare values of type null"),
+        ("sum(price) filter (where price)", "WHEN takes boolean values|boolean"),
+        ("sum(price) over (partition by country)", "window functions"),
+        ("1 + sum(price) over ()", "window functions"),
+        ("stddev(price)", "STDDEV is not a supported aggregate. Aggregates: count"),
+        ("median(price)", "MEDIAN is not a supported aggregate"),
+        ("array_agg(price)", "is not a supported aggregate"),
+        ("sum(price order by day)", "is not supported"),
+        ("mean(price)", "'MEAN\\(price\\)' is not an aggregate"),
+        ("round(sum(price), count(*))", "must be a constant integer"),
+        ("sum(price) || 'x'", r"\|\| takes string values"),
+        ("count(*) as", "a name must follow AS"),
+        ("count(*) as , sum(price)", "a name must follow AS"),
+        ("count(*) as n, sum(price) as n", "two aggregates are named 'n'"),
+        ("count(*) as n, sum(price) as N", "two aggregates are named 'N'"),
+        ("count(*), count(*)", "two aggregates are named 'count'"),
+        ("count(*) as window_start", "the window's own column"),
+        ("count(*) as Window_End", "the window's own column"),
+        ("count(*) as country", "'country' is a column to group by"),
+        ("count(*) as Country", "'Country' is a column to group by"),
+        ("count(*) as __rows", "__… is reserved"),
+        ('count(*) as " "', "can't be a name"),
+        ("1 + count(*)", "give it a name"),
+        ("count(*) as n; drop table x", "only expressions over columns"),
+        ("count(*) from secrets", "no FROM clause"),
+        ("count(*) group by country", "no GROUP clause"),
+        ("count(*) as n union select 1", "only expressions"),
+        ("(select count(*) from x)", "a query|is not an aggregate|is outside"),
+        ("sum(price", "can't be read as SQL"),
+        ("count(*)) as n", "can't be read as SQL"),
+        ("__import__('os')", "is not an aggregate|can't be read"),
+        ("sum(0x1f)", "'0x1f' is not a number"),
+        ("count(*) filter (where (select true))", "a query inside"),
+    ],
+)
+def test_what_is_not_an_aggregate_is_refused_with_what_is_wrong(text, message):
+    with pytest.raises(ExpressionError, match=message) as caught:
+        parse_aggregates(text, SCHEMA, ["country"])
+    assert len(str(caught.value)) < 700
+
+
+@given(st.text(alphabet=st.sampled_from(list("sumcount(*)price,as ;'\"+/\n.1")), max_size=30))
+def test_garbage_is_an_expression_error_or_a_plan(text):
+    with contextlib.suppress(ExpressionError):
+        assert parse_aggregates(text, SCHEMA).outputs
+
+
+def plan(**options: object) -> AggregationPlan:
+    return plan_aggregation(SCHEMA, "count(*) as n", **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"group_by": ["contry"]}, "no column 'contry'. Did you mean 'country'"),
+        ({"group_by": ["country", "Country"]}, "group_by names 'country' twice"),
+        ({"group_by": ["weight"]}, r"column 'weight' is double, and floats make no groups .* use a decimal"),
+        ({"group_by": ["tags"]}, "groups are made of strings, integers"),
+        ({"window": "fixed:1h"}, "needs an event time"),
+        ({"window": "fixed:1h", "event_time": "day"}, "column 'day' is date, and a timestamp is needed"),
+        ({"window": "fixed:1h", "event_time": "ad"}, "no column 'ad'. Did you mean"),
+        ({"window": "hourly", "event_time": "at"}, "window 'hourly'"),
+    ],
+)
+def test_a_plan_that_can_t_be_is_refused(options, message):
+    with pytest.raises(UsageError, match=message):
+        plan(**options)
+
+
+def test_a_group_may_not_be_named_as_a_column_of_the_result():
+    schema = pa.schema([("window_start", pa.string()), ("__key", pa.string())])
+    for name in schema.names:
+        with pytest.raises(ExpressionError, match="has the name of a result's own column"):
+            plan_aggregation(schema, "count(*)", group_by=[name])
+
+
+def test_the_output_schema_is_the_window_the_groups_and_the_aggregates():
+    found = plan(group_by=["COUNTRY", "day"], window="fixed:1h", event_time="AT")
+    assert found.output_schema.names == ["window_start", "window_end", "country", "day", "n"]
+    assert found.pane_schema.names == [*found.output_schema.names, "__rows"]
+    assert plan(group_by="country").output_schema == plan(group_by=["country"]).output_schema
+
+
+def test_a_pickled_plan_runs_without_the_parser():
+    made = plan_aggregation(SCHEMA, "avg(weight), max(price) filter (where paid)", group_by=["country"])
+    code = (
+        "import pickle, sys; from beam_pipelines.aggregate import kernels; "
+        "p = pickle.loads(sys.stdin.buffer.read()); print(p.output_schema.names[2:], 'sqlglot' in sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], input=pickle.dumps(made), capture_output=True, check=True)
+    assert run.stdout.decode().strip() == "['country', 'avg_weight', 'max_price_filter_where_paid'] False"
