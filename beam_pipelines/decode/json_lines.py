@@ -41,7 +41,7 @@ from beam_pipelines.decode.decoded import (
     of_unknown_field,
     refuse_unknown,
 )
-from beam_pipelines.decode.json_refusals import PARSE_ERRORS, Refusals, Refused, object_of, unusable_rows
+from beam_pipelines.decode.json_refusals import Refusals, Refused, decode_all, object_of, unusable_rows
 from beam_pipelines.decode.text_values import expected, from_text, integer_range
 
 PIECE_ROWS = 2048
@@ -58,6 +58,9 @@ _KINDS = {
     ord("n"): "null",
 }
 _NUMBER = "a number"
+
+_Objects = dict[int, dict[str, msgspec.Raw]]
+"""By their places in a piece, objects with values as they are written."""
 
 
 def decode_json_lines(payloads: pa.BinaryArray, contract: Contract) -> Decoded:
@@ -92,19 +95,16 @@ class _Plan:
         blanks = [_NULL if kind is msgspec.Raw else None for kind in types]
         self.keys = [field.source_name for field in contract.fields]
         self.known = frozenset(self.keys)
+        self.closed = contract.on_schema_change != "discard_value"
         # msgspec matches keys without unescaping them, so it takes none that would need it.
         self.quick = not any(char in '"\\' or char < " " for key in self.keys for char in key)
-        self.row_type = msgspec.defstruct(
-            "Row",
-            list(zip(labels, types, blanks, strict=True)),
-            rename=dict(zip(labels, self.keys, strict=True)) if self.quick else None,
-            gc=False,
-        )
+        fields = list(zip(labels, types, blanks, strict=True))
+        renamed = dict(zip(labels, self.keys, strict=True)) if self.quick else None
+        self.row_type = msgspec.defstruct("Row", fields, rename=renamed, gc=False)
+        closed = msgspec.defstruct("ClosedRow", fields, rename=renamed, gc=False, forbid_unknown_fields=True)
         self.blank = self.row_type()
-        self.rows = msgspec.json.Decoder(self.row_type)
-        self.closed = contract.on_schema_change != "discard_value"
-        closed_type = msgspec.defstruct("ClosedRow", [], bases=(self.row_type,), forbid_unknown_fields=True, gc=False)
-        self.first_try = msgspec.json.Decoder(closed_type) if self.closed else self.rows
+        self.open_rows = msgspec.json.Decoder(self.row_type)
+        self.rows = msgspec.json.Decoder(closed) if self.closed else self.open_rows
         self.objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
         self.values = [msgspec.json.Decoder(kind) for kind in types]
         # The labels are ours. A comprehension takes half the time of map(attrgetter(label), rows).
@@ -133,55 +133,56 @@ class _Plan:
 
     def _rows(self, lines: list[bytes], start: int, unusable: dict[int, Refused], notes: _Notes) -> list[Any]:
         """One struct for each line; a blank one where there is no object."""
+        bad: list[tuple[int, Refused | None]]
         if self.quick:
-            rows, bad = self._parse(lines)
+            rows, bad = decode_all(self.rows.decode, lines, self.blank)
         else:
-            rows, bad = [self.blank] * len(lines), list(range(len(lines)))
-        for place in bad:
-            if start + place not in unusable:
-                rows[place] = self._mend(lines[place], start + place, notes)
+            rows, bad = [self.blank] * len(lines), [(place, None) for place in range(len(lines))]
+        objects: _Objects = {}
+        for place, refused in bad:
+            if start + place in unusable:
+                continue
+            found = object_of(lines[place], self.objects, refused)
+            if isinstance(found, Refused):
+                notes.refusals.add(start + place, found)
+            else:
+                objects[place] = found
+        if self.closed:
+            objects = self._without_unknown(objects, lines, rows, start, notes)
+        if objects:
+            self._mend(objects, rows, start, notes)
         for row in unusable.keys() & range(start, start + len(lines)) if unusable else ():
             rows[row - start] = self.blank
             notes.refusals.add(row, unusable[row])
         return rows
 
-    def _parse(self, lines: list[bytes]) -> tuple[list[Any], list[int]]:
-        """Structs of lines, and the places of those that msgspec refuses."""
-        rows: list[Any] = []
-        bad: list[int] = []
-        rest = iter(lines)
-        while True:
-            try:
-                rows.extend(map(self.first_try.decode, rest))  # when it raises, it has kept what came before
-            except PARSE_ERRORS:  # noqa: PERF203  entered once for each bad line
-                bad.append(len(rows))
-                rows.append(self.blank)
-            else:
-                return rows, bad
+    def _without_unknown(
+        self, objects: _Objects, lines: list[bytes], rows: list[Any], start: int, notes: _Notes
+    ) -> _Objects:
+        """Deal with unknown fields; returns the objects with which something else is wrong too."""
+        for place, found in objects.items():
+            if not found.keys() <= self.known:
+                notes.add_unknown(start + place, {key: found[key] for key in found if key not in self.known})
+        if not self.quick:
+            return objects
+        structs, refused = decode_all(self.open_rows.decode, [lines[place] for place in objects], self.blank)
+        places = list(objects)
+        for place, row in zip(places, structs, strict=True):
+            rows[place] = row
+        return {places[at]: objects[places[at]] for at, _ in refused}
 
-    def _mend(self, line: bytes, row: int, notes: _Notes) -> Any:
-        """The struct of a line that msgspec refused as a whole, with all values that are of their type."""
-        try:
-            raw = object_of(line, self.objects)
-        except Refused as refused:
-            notes.refusals.add(row, refused)
-            return self.blank
-        if self.closed and not raw.keys() <= self.known:
-            notes.add_unknown(row, {key: raw[key] for key in raw if key not in self.known})
-            if self.quick:
-                try:  # often that is all that is wrong
-                    return self.rows.decode(line)
-                except PARSE_ERRORS:
-                    pass
-        values = []
-        for place, (key, decoder) in enumerate(zip(self.keys, self.values, strict=True)):
-            text = raw.get(key, _NULL)
-            try:
-                values.append(decoder.decode(text))
-            except PARSE_ERRORS:
-                notes.mistyped[place].append((row, bytes(text)))
-                values.append(None)
-        return self.row_type(*values)
+    def _mend(self, objects: _Objects, rows: list[Any], start: int, notes: _Notes) -> None:
+        """Put in the rows' places structs of the values that are of their type."""
+        columns = []
+        for field, (key, decoder) in enumerate(zip(self.keys, self.values, strict=True)):
+            texts = [found.get(key, _NULL) for found in objects.values()]
+            values, wrong = decode_all(decoder.decode, texts, None)
+            columns.append(values)
+            if wrong:
+                places = list(objects)
+                notes.mistyped[field] += [(start + places[at], bytes(texts[at])) for at, _ in wrong]
+        for place, row in zip(objects, map(self.row_type, *columns), strict=True):
+            rows[place] = row
 
 
 class _Notes:
