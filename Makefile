@@ -33,9 +33,11 @@ conformance: setup  ## run all transforms and pipelines on every runner, or on o
 	@$(BIN)/python -m pytest --quiet tests/conformance --numprocesses $(PYTEST_WORKERS) --dist loadfile \
 	  $(if $(RUNNER),--on $(RUNNER))
 
-runners: setup  ## install Prism and the Flink job server outside the checkout, unless they are left out
+runners: setup  ## install Prism, Flink and Spark outside the checkout, unless they are left out
 	@test -n "$$BEAM_PIPELINES_NO_PRISM" || $(BIN)/python -m scripts.prism
 	@test -n "$$BEAM_PIPELINES_NO_FLINK" || $(BIN)/python -m scripts.flink install
+	@test -n "$$BEAM_PIPELINES_NO_FLINK" || $(BIN)/python -m scripts.flink_cluster install
+	@test -n "$$BEAM_PIPELINES_NO_SPARK" || $(BIN)/python -m scripts.spark install
 
 lint: setup  ## find what ruff objects to
 	@$(BIN)/ruff check --quiet $(CODE)

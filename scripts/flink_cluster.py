@@ -13,30 +13,30 @@ import contextlib
 import json
 import os
 import signal
-import socket
-import subprocess
 import sys
 import tempfile
 import threading
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
-from scripts import flink
+from scripts import flink, processes
 
 _POM = Path(__file__).with_name("flink_cluster.xml")
 _ROOT = Path(__file__).parents[1]
 _JOB_MANAGER = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
 _TASK_MANAGER = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
 _SLOTS = 4
-_START_SECONDS = 120  # about 10 s on an idle machine
-_STOP_SECONDS = 10
 # What Flink's own scripts open for Java 17 (env.java.opts.all), as far as jobs of Beam need it.
 _OPENED = [f"java.base/java.{package}" for package in ("lang", "net", "io", "nio", "text", "time", "util")]
 _OPENED += ["java.base/java.lang.reflect", "java.base/java.util.concurrent"]
 _JAVA = ["java", *(f"--add-opens={package}=ALL-UNNAMED" for package in _OPENED)]
+
+
+def install() -> Path:
+    """Return the folder of its jars, fetched first if they aren't there."""
+    return flink.install(_POM, "flink-cluster")
 
 
 @contextlib.contextmanager
@@ -45,9 +45,9 @@ def running(folder: Path) -> Iterator[list[str]]:
 
     Raises RuntimeError with the end of the log of what didn't come up.
     """
-    jars = flink.install(_POM, "flink-cluster")
+    jars = install()
     folder.mkdir(parents=True, exist_ok=True)
-    rest, rpc, pool = _free_ports(3)
+    rest, rpc, pool = processes.free_ports(3)
     settings = {
         "jobmanager.rpc.address": "localhost",
         "jobmanager.rpc.port": rpc,
@@ -77,15 +77,15 @@ def running(folder: Path) -> Iterator[list[str]]:
     with contextlib.ExitStack() as stack:
         for heap, main in (("512m", _JOB_MANAGER), ("1g", _TASK_MANAGER)):
             command = [*_JAVA, f"-Xmx{heap}", "-cp", f"{jars}/*", main, "--configDir", str(folder)]
-            started = stack.enter_context(_process(command, folder / f"{main.rpartition('.')[2]}.log"))
-        _wait(lambda: _free_slots(rest) == _SLOTS, started, folder)
+            started = stack.enter_context(processes.process(command, folder / f"{main.rpartition('.')[2]}.log"))
+        processes.wait(lambda: _free_slots(rest) == _SLOTS, started, folder)
         command = [sys.executable, "-m", "apache_beam.runners.worker.worker_pool_main", f"--service_port={pool}"]
         # It starts each worker as `python`, and workers must find this checkout.
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         workers = stack.enter_context(
-            _process(command, folder / "workers.log", {"PATH": path, "PYTHONPATH": str(_ROOT)})
+            processes.process(command, folder / "workers.log", {"PATH": path, "PYTHONPATH": str(_ROOT)})
         )
-        _wait(lambda: _listens(pool), workers, folder)
+        processes.wait(lambda: processes.listens(pool), workers, folder)
         server = flink.start(folder / "job-server.log", master=f"localhost:{rest}")
         stack.callback(server.stop)
         yield [
@@ -97,40 +97,6 @@ def running(folder: Path) -> Iterator[list[str]]:
         ]
 
 
-@contextlib.contextmanager
-def _process(
-    command: Sequence[str], log: Path, variables: dict[str, str] | None = None
-) -> Iterator[subprocess.Popen[bytes]]:
-    """A process, ended with all that it started."""
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **(variables or {})},
-            start_new_session=True,
-        )
-    try:
-        yield process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(_STOP_SECONDS)
-            os.killpg(process.pid, signal.SIGKILL)  # what is left of its group
-        process.wait()
-
-
-def _wait(is_ready: Callable[[], bool], process: subprocess.Popen[bytes], folder: Path) -> None:
-    until = time.monotonic() + _START_SECONDS
-    while not is_ready():
-        if process.poll() is not None or time.monotonic() > until:
-            ends = "\n".join(f"{log}:\n{log.read_text(errors='replace')[-1500:]}" for log in folder.glob("*.log"))
-            raise RuntimeError(f"the Flink cluster didn't start; the ends of its logs:\n{ends}")
-        time.sleep(0.2)
-
-
 def _free_slots(rest: int) -> int:
     try:
         with urllib.request.urlopen(f"http://localhost:{rest}/overview", timeout=5) as answer:
@@ -139,21 +105,10 @@ def _free_slots(rest: int) -> int:
         return 0
 
 
-def _listens(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("localhost", port), timeout=1):
-        return True
-    return False
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("localhost", 0))
-        return [each.getsockname()[1] for each in sockets]
-
-
 def main() -> int:
+    if sys.argv[1:] == ["install"]:
+        print(install())
+        return 0
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

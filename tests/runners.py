@@ -1,7 +1,7 @@
 """Runners for tests, as the options that choose them. A runner that can't be had is a failure, never a silent skip.
 
-On a machine without Go or Java, `BEAM_PIPELINES_NO_PRISM=1` or `BEAM_PIPELINES_NO_FLINK=1` leaves one out; the end of
-the test run says so. With `CI=true` nothing may be left out.
+On a machine without Go or Java, `BEAM_PIPELINES_NO_PRISM=1`, `…_NO_FLINK=1` or `…_NO_SPARK=1` leaves one out; the end
+of the test run says so. With `CI=true` nothing may be left out.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pytest
 
 from scripts import flink, prism
 
-OPT_OUTS = {"Prism": "BEAM_PIPELINES_NO_PRISM", "Flink": "BEAM_PIPELINES_NO_FLINK"}
+OPT_OUTS = {"Prism": "BEAM_PIPELINES_NO_PRISM", "Flink": "BEAM_PIPELINES_NO_FLINK", "Spark": "BEAM_PIPELINES_NO_SPARK"}
 
 
 def left_out() -> list[str]:

@@ -6,7 +6,7 @@ import importlib
 
 from tests.conformance.runners.declare import Runner
 
-_NAMES = ("fn_api", "bundle_based", "multi_process", "prism", "flink", "flink_cluster", "dataflow")
+_NAMES = ("fn_api", "bundle_based", "multi_process", "prism", "flink", "flink_cluster", "spark", "dataflow")
 
 RUNNERS: dict[str, Runner] = {
     name: importlib.import_module(f"tests.conformance.runners.{name}").RUNNER for name in _NAMES

@@ -28,8 +28,6 @@ RUNNER = Runner(
     "DataflowRunner, local emulator",
     _start,
     needs="Prism",
-    notes={
-        "AggregateBatches_TestStream": "the emulator runs Prism; Google's service has no TestStream"
-    },
+    notes={"AggregateBatches_TestStream": "the emulator runs Prism; Google's service has no TestStream"},
     job_seconds=400,
 )
