@@ -27,7 +27,10 @@ ALLOWED = {
     "aggregate": SPINE | {"contract", "window"},
     "pipelines": SPINE | STAGES | {"contract", "decode"},
     # The one room that knows runners; it looks at what sinks left, and at the pipelines.
-    "launch": SPINE | {"contract", "pipelines", "sink", "dataflow_emulator"},
+    "launch": SPINE | {"contract", "pipelines", "sink", "dataflow_emulator", "doctor", "parity"},
+    # What a runner has to do, proven by small graphs, and what two runs left behind, compared.
+    "doctor": SPINE,
+    "parity": SPINE | {"sink"},
     # A service of its own: it takes jobs from anybody and knows nothing of our pipelines.
     "dataflow_emulator": {"errors"},
     "__main__": {"launch"},

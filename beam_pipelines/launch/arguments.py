@@ -114,6 +114,13 @@ def read(entry: PipelineEntry, argv: Sequence[str], epilog: str) -> Request:
     return Request(parsed, [*leftover, *unchecked], verbose)
 
 
+def check_for_beam(flags: list[str], parser: argparse.ArgumentParser, command: str) -> None:
+    """UsageError for what neither the command's own parser, nor Beam, nor the runner knows."""
+    ours = [flag for action in parser._actions for flag in action.option_strings]
+    checked, _ = _until_dashes(flags)
+    options.refuse(_wrong_for_beam(checked, ours, command))
+
+
 def _until_dashes(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     arguments = list(argv)
     if "--" not in arguments:

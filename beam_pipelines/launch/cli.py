@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from beam_pipelines.launch.exit_codes import ExitCode
 from beam_pipelines.pipelines import entries, find
 
 _PROGRAM = "beam-pipelines"
+_DOCTOR_SECONDS = 120.0  # of one small job: several times what a busy machine takes
 _TRACEBACK = "BEAM_PIPELINES_TRACEBACK"
 
 _EPILOG = f"""exit codes:
@@ -35,6 +37,7 @@ _VERBS = {
     "list": "list the pipelines",
     "describe": "describe a pipeline and its options",
     "contract": "check data contracts",
+    "doctor": "prove that a runner does what pipelines need",
     "dead-letters": "look at the rows that runs refused",
 }
 
@@ -66,6 +69,8 @@ def _command(argv: list[str]) -> int:
         raise UsageError(f"there is no command '{argv[0]}'.{did_you_mean(argv[0], _VERBS)}")
     if argv[:1] == ["run"]:
         return _run(argv[1:])
+    if argv[:1] == ["doctor"]:
+        return _doctor(argv[1:])
     asked = _parser().parse_args(argv)
     match asked.verb, getattr(asked, "what", None):
         case "list", _:
@@ -111,6 +116,47 @@ def _run(argv: list[str]) -> int:
         return run.run(entry, request, said)
 
 
+def _doctor(argv: list[str]) -> int:
+    parser = _doctor_parser()
+    asked, flags = parser.parse_known_args(argv)
+    from beam_pipelines.launch import arguments, quiet
+
+    with quiet.beams_log(asked.verbose):
+        arguments.check_for_beam(flags, parser, "doctor")
+        from beam_pipelines.launch import doctor
+
+        return doctor.doctor(asked, flags)
+
+
+def _doctor_parser() -> Parser:
+    parser = Parser(
+        prog=f"{_PROGRAM} doctor",
+        usage=f"{_PROGRAM} doctor [--timeout SECONDS] [--verbose] [--RUNNER_OPTION VALUE …]",
+        description="Prove with small jobs on your own runner that it does what pipelines need: its workers have our "
+        "versions\nand can import us; shuffle, side inputs, windows, state, timers, our batches and the ledger work.",
+        epilog=_RUN_EPILOG,
+    )
+    parser.add_argument(
+        "--timeout",
+        type=_seconds,
+        metavar="SECONDS",
+        help=f"Longest time of one job. Default: {_DOCTOR_SECONDS:g}, and 900 on Dataflow, whose workers start first.",
+    )
+    parser.add_argument("--verbose", action="store_true", help="show Beam's log")
+    parser.set_defaults(default_timeout=_DOCTOR_SECONDS)
+    return parser
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a positive number of seconds")
+    return seconds
+
+
 def _run_parser() -> Parser:
     names = ", ".join(entry.name for entry in entries())
     parser = Parser(
@@ -131,6 +177,7 @@ def _parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"{_PROGRAM} {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="COMMAND", title="commands")
     verbs.add_parser("run", help=_VERBS["run"])
+    verbs.add_parser("doctor", help=_VERBS["doctor"])
     verbs.add_parser("list", help=_VERBS["list"], description="List the pipelines.")
 
     describe = verbs.add_parser("describe", help=_VERBS["describe"], description="Describe a pipeline and its options.")

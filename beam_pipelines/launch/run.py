@@ -20,7 +20,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
 from beam_pipelines.errors import UsageError
-from beam_pipelines.launch import engine, preflight, summary
+from beam_pipelines.launch import advice, engine, preflight, summary
 from beam_pipelines.launch.arguments import Request
 from beam_pipelines.launch.exit_codes import ExitCode
 from beam_pipelines.launch.failures import Failure, explain
@@ -135,6 +135,9 @@ def _show(output: str, run_id: str) -> None:
 
 def _report(failure: Failure, verbose: bool) -> ExitCode:
     print(f"beam-pipelines: {failure.message}", file=sys.stderr)
+    known = advice.of(failure.details) if failure.code is ExitCode.FAILED else None
+    if known is not None:
+        print(known, file=sys.stderr)
     if verbose or os.environ.get("BEAM_PIPELINES_TRACEBACK"):
         print(failure.details, file=sys.stderr)
     elif failure.code is ExitCode.FAILED:
