@@ -143,7 +143,7 @@ def plan_aggregation(
     """Check and compile an aggregation over batches of a schema.
 
     `group_by` names columns of any type but floats and nested ones; nulls form one group. With a window,
-    `event_time` names a timestamp column. ExpressionError or UsageError says what is wrong.
+    `event_time` names a timestamp or date column. ExpressionError or UsageError says what is wrong.
     """
     # Imported here: the grammar needs the parser, and a worker that unpickles a plan does not.
     from beam_pipelines.aggregate.grammar import parse_aggregates, resolve_group_by
@@ -235,6 +235,8 @@ def _event_time(name: str, schema: pa.Schema) -> Column:
         type = computed_type(stored)
     except OperandError as error:
         raise ExpressionError(f"event time: column '{name}' {error}") from None
+    if kind_of(type) == "date":  # the day's first moment in UTC, as validation stamps it
+        return Column(name, stored, TIMESTAMP, name)
     if kind_of(type) != "timestamp":
-        raise ExpressionError(f"event time: column '{name}' is {name_of(type)}, and a timestamp is needed")
+        raise ExpressionError(f"event time: column '{name}' is {name_of(type)}, and a timestamp or date is needed")
     return Column(name, stored, type, name)

@@ -14,6 +14,7 @@ from beam_pipelines.errors import UsageError
 MALFORMED_HEADER = "csv.malformed_header"
 DUPLICATE_HEADER = "csv.duplicate_header"
 NO_KNOWN_COLUMN = "csv.no_known_column"
+MISWRITTEN_COLUMN = "csv.miswritten_column"
 
 
 class Header(NamedTuple):
@@ -30,7 +31,8 @@ def read_header(record: bytes | None, contract: Contract, dialect: CsvDialect) -
     Spaces around names and a byte order mark don't count; a name that is empty becomes `column_N`.
     A header that can't be read, names a column twice, or none that the contract knows (as when the
     file has no header, or another delimiter), is a problem of all rows of the file. Its text isn't
-    shown then: it may be data.
+    shown then: it may be data. So is a name that but for case, quotes and spaces would be a field that
+    the header lacks, since taking that field for null would lose a column in silence.
 
     >>> import pyarrow as pa
     >>> from beam_pipelines.contract.model import Field
@@ -63,7 +65,16 @@ def read_header(record: bytes | None, contract: Contract, dialect: CsvDialect) -
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         return Header(names, (DUPLICATE_HEADER, f"the header names {', '.join(map(repr, twice))} more than once"))
+    lacking = {_plain(key): key for key in keys if key not in names}
+    for name in names:
+        if name not in keys and _plain(name) in lacking:
+            field = lacking[_plain(name)]
+            return Header(names, (MISWRITTEN_COLUMN, f"the header has {name!r} where the contract has '{field}'"))
     return Header(names)
+
+
+def _plain(name: str) -> str:
+    return name.strip("\"' \t\u00a0").casefold()
 
 
 def _cells(text: str, dialect: CsvDialect) -> list[str]:

@@ -60,7 +60,8 @@ _LETTERS: dict[str, tuple[str, dict[int, str]]] = {
     "E": ("", _WEEKDAY),
     "X": ("zone", {n: f"Z|{offset}" for n, offset in _OFFSETS.items()}),
     "x": ("zone", _OFFSETS),
-    "Z": ("zone", {1: _OFFSETS[2], 2: _OFFSETS[2], 3: _OFFSETS[2], 5: f"Z|{_OFFSETS[3]}"}),
+    # Java's Z is +0200 alone; the standard's own examples write it for 2024-03-10T14:22:35Z and +10:00.
+    "Z": ("zone", {n: "Z|[+-][0-9]{2}:?[0-9]{2}" for n in (1, 2, 3, 5)}),
 }
 """For each letter the part of a time it stands for, and for each count of it what is matched."""
 

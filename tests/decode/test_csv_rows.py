@@ -146,6 +146,8 @@ def test_physical_names_are_the_ones_in_the_header():
         (b"id,x,x", "csv.duplicate_header"),
         (b"4711,geheim,x", "csv.no_known_column"),
         (b"id;note;x", "csv.no_known_column"),
+        (b'id, "note"', "csv.miswritten_column"),
+        (b"ID,note", "csv.miswritten_column"),
         (b"", "csv.malformed_header"),
         (b'"id,note', "csv.malformed_header"),
         (b"id,\xff,note", "csv.malformed_header"),

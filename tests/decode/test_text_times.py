@@ -186,3 +186,10 @@ def test_a_pattern_reads_what_its_counterpart_in_python_writes(at):
 def test_a_pattern_that_is_not_supported_says_so(pattern):
     with pytest.raises(ValueError, match=re.escape(pattern)):
         compile_format(pattern)
+
+
+def test_the_offsets_of_the_standards_own_examples_are_read():
+    texts = ["2024-03-10T14:22:35Z", "2024-03-11T01:22:35+11:00", "2024-03-11T01:22:35+1100", "2024-03-10T14:22:35"]
+    parsed = parse_timestamps(pa.array(texts), "yyyy-MM-dd'T'HH:mm:ssZ")
+    assert parsed.invalid.to_pylist() == [False, False, False, True]
+    assert len(set(parsed.values.to_pylist()[:3])) == 1

@@ -166,3 +166,35 @@ def test_a_run_under_the_same_id_changes_nothing(tmp_path: Path, capsys: pytest.
     capsys.readouterr()
     assert main(["run", "event_analytics", *again, "--run_id", "r"]) == 5
     assert "--run_id" in capsys.readouterr().err
+
+
+DAILY = """\
+apiVersion: v3.1.0
+kind: DataContract
+id: daily
+name: Daily totals
+version: 1.0.0
+status: active
+schema:
+  - name: daily
+    properties:
+      - {name: day, logicalType: date, customProperties: [{property: eventTime, value: true}]}
+      - {name: total, logicalType: number, physicalType: "decimal(9,2)"}
+"""
+
+
+def test_daily_data_with_dates_as_event_time(tmp_path: Path) -> None:
+    days = b"day\ttotal\n2024-02-28\t1.10\n2024-02-29\t2.20\n2024-02-30\t3.30\n"
+    code, lake = run(
+        DAILY,
+        {"days.tsv": days},
+        tmp_path,
+        *("--csv_delimiter", r"\t", "--window", "fixed:1d", "--aggregate", "sum(total) as total"),
+    )
+    assert code == 0
+    found = ds.dataset(lake / "aggregates", format="parquet").to_table().to_pylist()
+    assert sorted((f"{day['window_start']:%m-%d}", day["total"]) for day in found) == [
+        ("02-28", Decimal("1.10")),
+        ("02-29", Decimal("2.20")),
+    ]
+    assert json.loads((lake / "_runs/r/balance.json").read_text())["dead_letters_by_rule"] == {"type": 1}
