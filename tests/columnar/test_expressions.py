@@ -456,6 +456,8 @@ def test_a_pickled_expression_runs_without_the_parser():
         ("distinct i", "no DISTINCT clause"),
         ("i union select 2", "only expressions"),
         ("0x1f", "'0x1f' is not a number"),
+        (".1.", "is not a number|can't be read"),
+        ("1e400", "1e400 is beyond float64"),
         ("0.1234567890123456789012345678901234567890", "more than 38 digits"),
         ("__import__('os').system('true')", "can't be read|not supported"),
         ("eval('1')", "function EVAL is not supported"),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Mapping
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 import pyarrow as pa
 from sqlglot import exp
@@ -41,9 +43,14 @@ def _literal(_compiler: Compiler, tree: exp.Literal, sql: str) -> Node:
 
 def _number(digits: str) -> pa.Scalar:
     """Integers int64, or decimal when larger; with a point decimal; with an exponent float64."""
-    if "e" in digits.lower():
+    if re.fullmatch(r"-?[\d.]+e[+-]?\d+", digits.lower()):
+        if math.isinf(float(digits)):
+            raise OperandError(f"{digits} is beyond float64")
         return pa.scalar(float(digits), FLOAT)
-    number = Decimal(digits)
+    try:
+        number = Decimal(digits)
+    except InvalidOperation:
+        raise OperandError(f"'{digits}' is not a number") from None
     scale = max(0, -int(number.as_tuple().exponent))
     if scale == 0 and "." not in digits and -(2**63) <= number < 2**63:
         return pa.scalar(int(number), pa.int64())
