@@ -61,7 +61,7 @@ _LETTERS: dict[str, tuple[str, dict[int, str]]] = {
     "X": ("zone", {n: f"Z|{offset}" for n, offset in _OFFSETS.items()}),
     "x": ("zone", _OFFSETS),
     # Java's Z is +0200 alone; the standard's own examples write it for 2024-03-10T14:22:35Z and +10:00.
-    "Z": ("zone", {n: "Z|[+-][0-9]{2}:?[0-9]{2}" for n in (1, 2, 3, 5)}),
+    "Z": ("zone", dict.fromkeys((1, 2, 3, 5), "Z|[+-][0-9]{2}:?[0-9]{2}")),
 }
 """For each letter the part of a time it stands for, and for each count of it what is matched."""
 

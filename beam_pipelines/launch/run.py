@@ -26,7 +26,7 @@ from beam_pipelines.launch.exit_codes import ExitCode
 from beam_pipelines.launch.failures import Failure, explain
 from beam_pipelines.pipelines import PipelineEntry
 from beam_pipelines.sink import runs
-from beam_pipelines.sink.commit import finish
+from beam_pipelines.sink.commit import abandon, finish
 
 _GOOD_STATES = (PipelineState.DONE, PipelineState.DRAINED, PipelineState.UPDATED)
 
@@ -69,7 +69,14 @@ def _run(entry: PipelineEntry, request: Request) -> ExitCode:
             _show(options.output, run_id)
             return ExitCode.OK
     print(f"{entry.name}{f', run {run_id}' if run_id else ''}, on {engine.asked(beam_options)}", flush=True)
-    result = _run_to_end(build, options, beam_options)
+    try:
+        result = _run_to_end(build, options, beam_options)
+    except BaseException:
+        # A run id that we made is never run again, so nothing else would clear what the run left, raw
+        # payloads among it. A job on Dataflow may go on without us.
+        if run_id is not None and request.options.run_id is None and runner != "DataflowRunner":
+            abandon(options.output, run_id, _roots(options))
+        raise
     if result is None:
         print("submitted; not waiting for its end")
         return ExitCode.OK

@@ -98,6 +98,15 @@ def withdraw(output: str, run_id: str) -> None:
         _take_back(output, run_id, path)
 
 
+def abandon(output: str, run_id: str, roots: Iterable[str] = ()) -> None:
+    """Delete all that attempts at an uncommitted run left behind, its temporary dead letters too."""
+    if runs.committed_manifest(output, run_id) is not None:
+        return
+    withdraw(output, run_id)
+    for root in {storage.root_of(output), *map(storage.root_of, roots)}:
+        storage.delete_below(temporary_prefix(root, run_id))
+
+
 class _LostError(Exception):
     """Another attempt of the run was faster, or took this one's plan back."""
 

@@ -121,9 +121,7 @@ def _refuse_unbalanced(output: str, run: RunIdentity, balance: Balance, roots: I
     if not balance.differences:
         return
     # What an attempt killed while publishing had moved isn't to be trusted either.
-    commit.withdraw(output, run.run_id)
-    for root in {storage.root_of(output), *roots}:
-        storage.delete_below(temporary_prefix(root, run.run_id))
+    commit.abandon(output, run.run_id, roots)
     differences = "\n".join(f"  {difference}" for difference in balance.differences)
     raise BalanceError(
         f"run '{run.run_id}' doesn't balance, so nothing was published:\n{differences}\n"

@@ -180,7 +180,10 @@ def plan(**options: object) -> AggregationPlan:
         ({"group_by": ["weight"]}, r"column 'weight' is double, and floats make no groups .* use a decimal"),
         ({"group_by": ["tags"]}, "groups are made of strings, integers"),
         ({"window": "fixed:1h"}, "needs an event time"),
-        ({"window": "fixed:1h", "event_time": "weight"}, "column 'weight' is float64, and a timestamp or date is needed"),
+        (
+            {"window": "fixed:1h", "event_time": "weight"},
+            "column 'weight' is float64, and a timestamp or date is needed",
+        ),
         ({"window": "fixed:1h", "event_time": "ad"}, "no column 'ad'. Did you mean"),
         ({"window": "hourly", "event_time": "at"}, "window 'hourly'"),
     ],

@@ -204,3 +204,12 @@ def test_division_by_zero_is_null(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(GOOD.replace(b'"quantity":2', b'"quantity":0') + b"\n" + GOOD)
     assert main(command(tmp_path, str(tmp_path / "a.jsonl"), "--aggregate", "sum(price / quantity) as unit")) == 0
     assert ds.dataset(tmp_path / "lake" / "aggregates").to_table()["unit"].to_pylist() == [0.625]
+
+
+def test_a_run_that_fails_leaves_no_payload_behind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    biggest = GOOD.replace(b'"id":1', b'"id":9223372036854775807')
+    (tmp_path / "a.jsonl").write_bytes(biggest + b"\n" + biggest + b"\nSECRET\n")
+    arguments = [part for part in command(tmp_path, str(tmp_path / "a.jsonl")) if part not in ("--run_id", "r")]
+    assert main([*arguments, "--aggregate", "sum(id)"]) == 3
+    assert "SUM(id)" in capsys.readouterr().err
+    assert [path for path in (tmp_path / "lake").rglob("*") if path.is_file()] == []

@@ -13,6 +13,11 @@ from typing import Literal
 from beam_pipelines.options import option
 
 
+def _one_character(text: str) -> None:
+    if len(text) != 1 and text != r"\t":
+        raise ValueError(r"is one character, or \t for a tab")
+
+
 @dataclasses.dataclass(frozen=True)
 class EventAnalyticsOptions:
     """What `event_analytics` can be told."""
@@ -41,7 +46,9 @@ class EventAnalyticsOptions:
         group="input",
         param_type="ENUM",
     )
-    csv_delimiter: str = option("One character between CSV fields.", default=",", pattern=r".|\\t", group="input")
+    csv_delimiter: str = option(
+        r"The character between CSV fields; \t is a tab.", default=",", check=_one_character, group="input"
+    )
     csv_nulls: tuple[str, ...] = option(
         "Words that mean null in an unquoted CSV field, separated by commas; an empty field always does.",
         default=(),
