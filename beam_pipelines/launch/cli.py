@@ -38,6 +38,7 @@ _VERBS = {
     "describe": "describe a pipeline and its options",
     "contract": "check data contracts",
     "doctor": "prove that a runner does what pipelines need",
+    "parity": "run a pipeline on two runners and compare what comes of it",
     "dead-letters": "look at the rows that runs refused",
 }
 
@@ -71,6 +72,8 @@ def _command(argv: list[str]) -> int:
         return _run(argv[1:])
     if argv[:1] == ["doctor"]:
         return _doctor(argv[1:])
+    if argv[:1] == ["parity"]:
+        return _parity(argv[1:])
     asked = _parser().parse_args(argv)
     match asked.verb, getattr(asked, "what", None):
         case "list", _:
@@ -147,6 +150,51 @@ def _doctor_parser() -> Parser:
     return parser
 
 
+def _parity(argv: list[str]) -> int:
+    asked, rest = _parity_parser().parse_known_args(_joined(argv, ("--left", "--right")))
+    from beam_pipelines.launch import quiet
+
+    with quiet.beams_log(asked.verbose):
+        from beam_pipelines.launch import parity
+
+        return parity.parity(asked, rest)
+
+
+def _joined(argv: list[str], flags: tuple[str, ...]) -> list[str]:
+    """Write these flags with `=`: their values are options themselves, and argparse would take one for the next."""
+    words = iter(argv)
+    return [f"{word}={value}" if word in flags and (value := next(words, None)) is not None else word for word in words]
+
+
+def _parity_parser() -> Parser:
+    parser = Parser(
+        prog=f"{_PROGRAM} parity",
+        usage=f"{_PROGRAM} parity PIPELINE --left 'RUNNER OPTIONS' --right 'RUNNER OPTIONS' [--option VALUE …]",
+        description="Run a pipeline on two runners and compare, exactly and in any order, the rows, aggregates and "
+        "dead\nletters they commit, and the counts of their balances.",
+        epilog=_EPILOG,
+    )
+    parser.add_argument("pipeline", metavar="PIPELINE")
+    for side in ("left", "right"):
+        help = "Options of Beam and the runner for this side; '' for none. Required."
+        parser.add_argument(f"--{side}", required=True, metavar="'OPTIONS'", help=help)
+    parser.add_argument(
+        "--output", metavar="FOLDER", help="Keep what the sides write, in FOLDER/left and FOLDER/right. Default: none."
+    )
+    parser.add_argument("--show", type=_rows, default=10, metavar="N", help="Differing rows to show. Default: 10.")
+    parser.add_argument(
+        "--timeout", type=_seconds, default=3600.0, metavar="SECONDS", help="Longest time of one run. Default: 3600."
+    )
+    parser.add_argument("--verbose", action="store_true", help="show the runs' output, and Beam's log")
+    return parser
+
+
+def _rows(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of rows")
+    return int(text)
+
+
 def _seconds(text: str) -> float:
     try:
         seconds = float(text)
@@ -178,6 +226,7 @@ def _parser() -> Parser:
     verbs = parser.add_subparsers(dest="verb", metavar="COMMAND", title="commands")
     verbs.add_parser("run", help=_VERBS["run"])
     verbs.add_parser("doctor", help=_VERBS["doctor"])
+    verbs.add_parser("parity", help=_VERBS["parity"])
     verbs.add_parser("list", help=_VERBS["list"], description="List the pipelines.")
 
     describe = verbs.add_parser("describe", help=_VERBS["describe"], description="Describe a pipeline and its options.")

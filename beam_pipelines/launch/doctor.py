@@ -7,13 +7,9 @@ one for each probe, to tell what works from what doesn't. Each job is a process 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
 import json
-import os
 import secrets
-import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -23,7 +19,7 @@ from typing import Any
 from beam_pipelines.doctor import findings, probes, worker
 from beam_pipelines.doctor.findings import Finding, Verdict
 from beam_pipelines.errors import UsageError
-from beam_pipelines.launch import advice, engine, preflight, run
+from beam_pipelines.launch import advice, child, engine, preflight, run
 from beam_pipelines.launch.exit_codes import ExitCode
 from beam_pipelines.pipelines import entries
 
@@ -32,8 +28,6 @@ SLOW_RUNNERS = {"DataflowRunner": 900.0}
 
 _IN_PROCESS = ("FnApiRunner", "BundleBasedDirectRunner", "DirectRunner", "SwitchingDirectRunner")
 """Runners that take a job and run it in one step."""
-
-_GRACE_SECONDS = 15  # that a job which is told to stop gets to cancel itself at its runner
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,30 +168,7 @@ def _run(request: dict[str, Any], told: Path, log: Path, seconds: float, verbose
     """Run one job; whether it ended by itself in time."""
     command = [sys.executable, "-m", "beam_pipelines.launch.probe_job", str(told)]
     with log.open("wb") as file:
-        output = None if verbose else file
-        process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=output, stderr=output, text=True, start_new_session=True
-        )
-    try:
-        process.communicate(json.dumps(request), timeout=seconds)
-        return True
-    except subprocess.TimeoutExpired:
-        return False
-    finally:
-        if process.poll() is None:
-            _end(process)
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    """End a job: politely, so that it cancels itself, then with all that it started."""
-    process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(_GRACE_SECONDS)
-    except subprocess.TimeoutExpired:
-        # It leads a group of its own, and lives, so the group is still the one that was started.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        return child.run(command, seconds, None if verbose else file, json.dumps(request)) is not None
 
 
 def _first_line(text: str) -> str:
