@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
+from apache_beam.transforms.error_handling import ErrorHandler
 
 from beam_pipelines import ledger
 from beam_pipelines.columnar import coder  # noqa: F401  registers the coder of batches
@@ -19,11 +20,33 @@ LEDGER = "ledger"
 
 
 class Outcome(NamedTuple):
-    """`good`: batches that go on. `dead_letters`: batches of refused rows. `ledger`: its entries."""
+    """What a transform that can refuse rows returns.
 
-    good: beam.PCollection[pa.RecordBatch]
+    `good`: batches that go on (or rows, from a transform of rows). `dead_letters`: batches of refused
+    rows in `dead_letters.SCHEMA`. `ledger`: entries that account for them.
+    """
+
+    good: beam.PCollection[Any]
     dead_letters: beam.PCollection[pa.RecordBatch]
     ledger: beam.PCollection[LedgerEntry]
+
+    def dead_letters_to(self, handler: ErrorHandler) -> beam.PCollection[Any]:
+        """Leave the dead letters to one of Beam's error handlers, and go on with what is good.
+
+        One handler gathers the dead letters of a whole pipeline, which needn't be threaded by hand.
+
+        >>> from beam_pipelines import BatchesToRows, Contract, Field, ValidateRows
+        >>> from beam_pipelines.dead_letters import SCHEMA
+        >>> contract = Contract("orders", (Field("id", pa.int64(), required=True),))
+        >>> with beam.Pipeline("FnApiRunner") as pipeline:
+        ...     rows = pipeline | beam.Create([{"id": 1}, {"id": None}])
+        ...     with ErrorHandler(BatchesToRows(SCHEMA)) as refused:
+        ...         good = (rows | ValidateRows(contract)).dead_letters_to(refused)
+        ...     _ = refused.output() | beam.Map(lambda letter: print(letter["rule"], letter["payload"]))
+        required b'{"id":null}'
+        """
+        handler.add_error_pcollection(self.dead_letters)
+        return self.good
 
 
 def apply(source: beam.pvalue.PBegin | beam.PCollection[pa.RecordBatch], dofn: beam.DoFn, label: str) -> Outcome:

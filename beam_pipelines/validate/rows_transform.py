@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple, get_origin
+from typing import Any, get_origin
 
 import apache_beam as beam
 import pyarrow as pa
@@ -18,22 +18,14 @@ from beam_pipelines.columnar.rows import PUBLISH_TIME
 from beam_pipelines.columnar.rows_transform import BatchesToRows, RowKind, RowsToBatches
 from beam_pipelines.contract.model import Contract
 from beam_pipelines.errors import UsageError
-from beam_pipelines.ledger import LedgerEntry
+from beam_pipelines.outcome import Outcome
 from beam_pipelines.validate.transform import _Judge
 
 STAGE = "ValidateRows"
 
 
-class ValidatedRows(NamedTuple):
-    """`good`: rows that keep the contract. `dead_letters`: batches of those that don't. `ledger`: its entries."""
-
-    good: beam.PCollection[Any]
-    dead_letters: beam.PCollection[pa.RecordBatch]
-    ledger: beam.PCollection[LedgerEntry]
-
-
 class ValidateRows(beam.PTransform):
-    """Validate rows in a row-wise job: PCollection of rows to `ValidatedRows`.
+    """Validate rows in a row-wise job: PCollection of rows to `Outcome`, whose good ones are rows.
 
     Rows are dicts, Beam Rows, NamedTuples or dataclasses. Good ones come out as the same kind, which is
     taken from the PCollection's element type, or as `as_` says (see `BatchesToRows`): with the contract's
@@ -56,11 +48,11 @@ class ValidateRows(beam.PTransform):
         self._contract = contract
         self._as = as_
 
-    def expand(self, rows: beam.PCollection[Any]) -> ValidatedRows:
+    def expand(self, rows: beam.PCollection[Any]) -> Outcome:
         kind = self._as or kind_of(rows.element_type)
         batches = rows | "Gather" >> RowsToBatches(self._contract)
         good, dead_letters, entries = outcome.apply(batches, _JudgeInPlace(self._contract), "Judge")
-        return ValidatedRows(
+        return Outcome(
             good | "Scatter" >> BatchesToRows(self._contract, kind, event_time=PUBLISH_TIME), dead_letters, entries
         )
 
