@@ -41,17 +41,24 @@ from beam_pipelines.window.spec import NO_WINDOW, Window
 
 Integers = npt.NDArray[np.int64]
 
+PANE_INDEX = "__pane_index"
+PANE_TIMING = "__pane_timing"
+TIMINGS = ("early", "on_time", "late", "unknown")
+"""Beam's PaneInfoTiming in words."""
+
 
 class Pane(NamedTuple):
     """What fires together: merged partials of one window, of a session those of one group.
 
     `start` and `end` are the window's, in microseconds since the epoch; only sessions need the end, and
-    windows of kind none neither.
+    windows of kind none neither. `number` and `timing` (a place in TIMINGS) are those of Beam's PaneInfo.
     """
 
     partials: pa.RecordBatch
     start: int
     end: int
+    number: int = 0
+    timing: int = 3
 
 
 def aggregate(
@@ -123,33 +130,44 @@ def finish(partials: pa.RecordBatch, plan: AggregationPlan) -> pa.RecordBatch:
     if plan.window.kind == "sliding":
         copies, starts = window_starts_of(places, plan.window.size_micros, plan.window.period_micros)
         windows, owners = np.unique(starts, return_inverse=True)
-        return _results(partials.take(pa.array(copies)), owners, windows, windows, plan)
+        return _results(partials.take(pa.array(copies)), owners, windows, windows, plan)[0]
     if plan.window.kind == "session":
         # Links hold nothing, and each session is a window of its own.
         partials = partials.filter(pc.greater(partials.column(ROWS), 0))
         starts = to_micros(partials.column(WINDOW_START))
-        return _results(partials, np.arange(len(starts)), starts, session_ends(partials, plan), plan)
+        return _results(partials, np.arange(len(starts)), starts, session_ends(partials, plan), plan)[0]
     windows, owners = np.unique(places, return_inverse=True)
-    return _results(partials, owners, windows, windows, plan)
+    return _results(partials, owners, windows, windows, plan)[0]
 
 
-def finish_panes(panes: Sequence[Pane], plan: AggregationPlan) -> pa.RecordBatch:
-    """Compute the results of panes, each for itself: a batch of `plan.pane_schema`. Errors as in `finish`."""
+def finish_panes(panes: Sequence[Pane], plan: AggregationPlan, *, told: bool = False) -> pa.RecordBatch:
+    """Compute the results of panes, each for itself: a batch of `plan.pane_schema`. Errors as in `finish`.
+
+    If `told`, with the columns PANE_INDEX and PANE_TIMING.
+    """
     partials = concat(pane.partials for pane in panes)
     owners = np.repeat(np.arange(len(panes)), [pane.partials.num_rows for pane in panes])
     if plan.window.kind == "session":
         kept = pc.greater(partials.column(ROWS), 0)
         partials, owners = partials.filter(kept), owners[kept.to_numpy(zero_copy_only=False)]
-    starts, ends = (
-        np.array(bounds, np.int64) for bounds in zip(*((pane.start, pane.end) for pane in panes), strict=True)
+    starts, ends = (np.array([pane[place] for pane in panes], np.int64) for place in (1, 2))
+    batch, owners = _results(partials, owners, starts, ends, plan)
+    if not told:
+        return batch
+    indexes = np.array([pane.number for pane in panes], np.int64)[owners]
+    timings = np.array([pane.timing for pane in panes], np.int64)[owners]
+    return batch.append_column(PANE_INDEX, pa.array(indexes)).append_column(
+        PANE_TIMING, pa.array(TIMINGS, pa.string()).take(pa.array(timings))
     )
-    return _results(partials, owners, starts, ends, plan)
 
 
 def _results(
     partials: pa.RecordBatch, owners: Integers, starts: Integers, ends: Integers, plan: AggregationPlan
-) -> pa.RecordBatch:
-    """Merge partials by window and group and compute the outputs; `owners` are places in `starts` and `ends`."""
+) -> tuple[pa.RecordBatch, Integers]:
+    """Merge partials by window and group and compute the outputs; `owners` are places in `starts` and `ends`.
+
+    With the owner of each result.
+    """
     counted = partials.column(ROWS)
     if plan.window.kind == "sliding":
         here = counts_in(to_micros(partials.column(WINDOW_START)), starts[owners], plan.window.period_micros)
@@ -165,7 +183,7 @@ def _results(
         *(output.expression.evaluate(finished) for output in plan.outputs),
         merged[COUNTED],
     ]
-    return pa.RecordBatch.from_arrays(arrays, schema=plan.pane_schema)
+    return pa.RecordBatch.from_arrays(arrays, schema=plan.pane_schema), keys[0].to_numpy()
 
 
 def _bounds(owners: Integers, starts: Integers, ends: Integers, plan: AggregationPlan) -> list[pa.Array]:

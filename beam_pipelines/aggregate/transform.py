@@ -12,24 +12,22 @@ from typing import NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
-from apache_beam.transforms.window import (
-    FixedWindows,
-    GlobalWindow,
-    GlobalWindows,
-    IntervalWindow,
-    WindowFn,
-)
-from apache_beam.utils.timestamp import MAX_TIMESTAMP, Duration, Timestamp
-from apache_beam.utils.windowed_value import WindowedValue
+from apache_beam.transforms.window import GlobalWindow, GlobalWindows, IntervalWindow
+from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
+from apache_beam.utils.windowed_value import PaneInfo, WindowedValue
 
 from beam_pipelines import ledger, outcome
+from beam_pipelines.aggregate.calendar_panes import FireCalendarWindows
 from beam_pipelines.aggregate.kernels import Pane, finish, finish_panes, merge_partials, partial_aggregate
-from beam_pipelines.aggregate.keys import by_window, start_of
+from beam_pipelines.aggregate.keys import by_time, by_window, start_of
 from beam_pipelines.aggregate.plan import AggregationPlan, plan_aggregation
 from beam_pipelines.columnar.batches import MAX_BATCH_ROWS, concat, split_to_bounds
 from beam_pipelines.columnar.coder import RecordBatchCoder
 from beam_pipelines.errors import UsageError
 from beam_pipelines.ledger import LedgerEntry
+from beam_pipelines.window.firing import Firing, parse_firing
+from beam_pipelines.window.into import WindowPartials
+from beam_pipelines.window.late_rows import SplitLateRows
 from beam_pipelines.window.spec import NO_WINDOW, Window
 
 STAGE = "AggregateBatches"
@@ -43,10 +41,18 @@ MIN_MERGED_ROWS = 2_048
 SHARDS_WITHOUT_WINDOW = 4
 
 
+_PaneTuple = tuple[pa.RecordBatch, int, int, int, int]
+
+
 class Aggregates(NamedTuple):
-    """`panes`: batches of results with `__rows`, in the global window. `ledger`: its entries."""
+    """What comes of an aggregation.
+
+    `panes`: batches of results with `__rows`, in the global window. `late`: batches of rows, unchanged,
+    whose window had closed when they came; none of bounded input. `ledger`: its entries.
+    """
 
     panes: beam.PCollection[pa.RecordBatch]
+    late: beam.PCollection[pa.RecordBatch]
     ledger: beam.PCollection[LedgerEntry]
 
 
@@ -74,6 +80,13 @@ class AggregateBatches(beam.PTransform):
     without or for sessions, which are held by shard until all rows are seen. Give more when one window
     has millions of groups. Exact distinct counts keep all distinct values of a group.
 
+    Unbounded input has panes: `trigger` is `after_watermark`, or with firings before and after it,
+    `after_watermark(early=30s, late=100)`, of a processing time or a number of partials (see
+    `window.firing`); panes are `discarding` or `accumulating`. Panes then have `__pane_index` and
+    `__pane_timing` (early, on_time, late) too, and `__rows` of accumulating panes counts all rows so far.
+    Rows whose window closed `allowed_lateness` ago are the output `late`, and LATE in the ledger. Bounded
+    input has one pane for each window, no late rows, and none of these arguments has a meaning for it.
+
     ExpressionError and UsageError are raised where the pipeline is built.
 
     >>> sales = pa.schema([("country", pa.string()), ("price", pa.int64()), ("at", pa.timestamp("us", "UTC"))])
@@ -92,8 +105,12 @@ class AggregateBatches(beam.PTransform):
         window: Window | str = NO_WINDOW,
         event_time: str | None = None,
         shards: int | None = None,
+        allowed_lateness: str | None = None,
+        trigger: str = "after_watermark",
+        accumulation: str = "discarding",
     ) -> None:
         super().__init__()
+        self._firing = parse_firing(trigger, allowed_lateness, accumulation)
         self._plan = plan_aggregation(schema, aggregates, group_by=group_by, window=window, event_time=event_time)
         windowed = self._plan.window.kind not in ("none", "session")
         self._shards = (1 if windowed else SHARDS_WITHOUT_WINDOW) if shards is None else shards
@@ -106,32 +123,61 @@ class AggregateBatches(beam.PTransform):
         return self._plan.output_schema
 
     def expand(self, batches: beam.PCollection[pa.RecordBatch]) -> Aggregates:
-        plan = self._plan
+        bounded = batches.is_bounded
+        if bounded or self._plan.window.kind == "none":
+            late = batches.pipeline | "NoLateRows" >> beam.Create([], reshuffle=False).with_output_types(pa.RecordBatch)
+            panes, entries = self._aggregate(batches, None if bounded else self._firing, counts=True)
+            return Aggregates(panes, late, entries)
+        if self._plan.window.kind == "calendar" and (self._firing.early or self._firing.late):
+            raise UsageError(
+                f"trigger '{self._firing}': calendar windows of a stream fire after the watermark, and for late "
+                "rows as they come; write after_watermark"
+            )
+        assert self._plan.event_time is not None
+        split = batches | SplitLateRows(
+            self._plan.window, self._plan.event_time.name, self._firing.lateness_micros, self._shards
+        )
+        panes, entries = self._aggregate(split.on_time, self._firing, counts=False)
+        return Aggregates(panes, split.late, (entries, split.ledger) | "Ledger" >> beam.Flatten())
+
+    def _aggregate(
+        self, batches: beam.PCollection[pa.RecordBatch], firing: Firing | None, *, counts: bool
+    ) -> tuple[beam.PCollection[pa.RecordBatch], beam.PCollection[LedgerEntry]]:
+        """Panes and ledger; without a firing each window has one pane. `counts`: whether nothing before did."""
+        plan, kind = self._plan, self._plan.window.kind
+        in_keys = firing is None or kind == "calendar"
         partials = (
             batches
             # Held partials are emitted at the end of a bundle, whatever windows their rows came in.
             | "WithoutWindows" >> beam.WindowInto(GlobalWindows())
             | "Partials"
-            >> beam.ParDo(_Partials(plan, self._shards))
+            >> beam.ParDo(_Partials(plan, self._shards, in_keys=in_keys, counts=counts))
             .with_output_types(tuple[bytes, pa.RecordBatch], **{outcome.LEDGER: LedgerEntry})
             .with_outputs(outcome.LEDGER, main="partials")
         )
+        entries = partials[outcome.LEDGER]
+        if firing is not None and kind == "calendar":
+            panes = partials.partials | "Pane" >> beam.ParDo(FireCalendarWindows(plan, firing)).with_output_types(
+                _PaneTuple
+            )
+            return panes | "Finish" >> beam.ParDo(_Finish(plan, told=True)).with_output_types(pa.RecordBatch), entries
+        # Windows in the keys are in the global window; only fixed ones are known to Beam there too.
+        windows = NO_WINDOW if in_keys and kind != "fixed" else plan.window
         merged = (
             partials.partials
-            | "Window" >> beam.WindowInto(_window_fn(plan.window))
+            | "Window" >> WindowPartials(windows, firing)
             | "Merge" >> beam.CombinePerKey(MergePartials(plan)).with_output_types(tuple[bytes, pa.RecordBatch])
         )
-        if plan.window.kind == "session":
-            panes = merged | "Finish" >> beam.FlatMap(_finish_sessions, plan).with_output_types(pa.RecordBatch)
-        else:
-            panes = (
-                merged
-                | "Pane" >> beam.ParDo(_ToPane()).with_output_types(tuple[pa.RecordBatch, int, int])
-                # A result's window is in its columns: batches of many windows cost sinks less than one for each.
-                | "Together" >> beam.WindowInto(GlobalWindows())
-                | "Finish" >> beam.ParDo(_Finish(plan)).with_output_types(pa.RecordBatch)
-            )
-        return Aggregates(panes, partials[outcome.LEDGER])
+        if in_keys and kind == "session":
+            return merged | "Finish" >> beam.FlatMap(_finish_sessions, plan).with_output_types(pa.RecordBatch), entries
+        results = (
+            merged
+            | "Pane" >> beam.ParDo(_ToPane()).with_output_types(_PaneTuple)
+            # A result's window is in its columns: batches of many windows cost sinks less than one for each.
+            | "Together" >> beam.WindowInto(GlobalWindows())
+            | "Finish" >> beam.ParDo(_Finish(plan, told=firing is not None)).with_output_types(pa.RecordBatch)
+        )
+        return results, entries
 
 
 class MergePartials(beam.CombineFn):
@@ -179,9 +225,11 @@ class MergePartials(beam.CombineFn):
 class _Partials(beam.DoFn):
     """Batches to (key, partial), merged over the bundle; one element for each window and shard."""
 
-    def __init__(self, plan: AggregationPlan, shards: int) -> None:
+    def __init__(self, plan: AggregationPlan, shards: int, *, in_keys: bool, counts: bool) -> None:
         self._plan = plan
         self._shards = shards
+        self._cut = by_window if in_keys else by_time
+        self._counts = counts
         self.start_bundle()
 
     def start_bundle(self) -> None:
@@ -192,7 +240,8 @@ class _Partials(beam.DoFn):
     def process(
         self, batch: pa.RecordBatch, timestamp: Timestamp = beam.DoFn.TimestampParam
     ) -> Iterator[WindowedValue | beam.pvalue.TaggedOutput]:
-        yield outcome.note(STAGE, ledger.AGGREGATED, batch.num_rows, output=ledger.AGGREGATES)
+        if self._counts:
+            yield outcome.note(STAGE, ledger.AGGREGATED, batch.num_rows, output=ledger.AGGREGATES)
         if not batch.num_rows:
             return
         partial = partial_aggregate(batch, self._plan)
@@ -210,7 +259,7 @@ class _Partials(beam.DoFn):
         if not self._held:
             return
         merged = merge_partials(self._held, self._plan)
-        for key, micros, piece in by_window(merged, self._plan, self._shards):
+        for key, micros, piece in self._cut(merged, self._plan, self._shards):
             time = self._earliest if micros is None else Timestamp(micros=micros)
             yield WindowedValue((key, piece), time, (GlobalWindow(),))
 
@@ -219,20 +268,25 @@ class _ToPane(beam.DoFn):
     """(key, partials) to a Pane, which holds its window as data."""
 
     def process(
-        self, element: tuple[bytes, pa.RecordBatch], window: IntervalWindow | GlobalWindow = beam.DoFn.WindowParam
+        self,
+        element: tuple[bytes, pa.RecordBatch],
+        window: IntervalWindow | GlobalWindow = beam.DoFn.WindowParam,
+        pane: PaneInfo = beam.DoFn.PaneInfoParam,
     ) -> Iterator[Pane]:
         key, partials = element
         if isinstance(window, IntervalWindow):
-            yield Pane(partials, window.start.micros, window.end.micros)
+            bounds = (window.start.micros, window.end.micros)
         else:
-            yield Pane(partials, start_of(key), start_of(key))
+            bounds = (start_of(key), start_of(key))
+        yield Pane(partials, *bounds, pane.index, pane.timing)
 
 
 class _Finish(beam.DoFn):
     """Panes to batches of results, many windows together."""
 
-    def __init__(self, plan: AggregationPlan) -> None:
+    def __init__(self, plan: AggregationPlan, *, told: bool) -> None:
         self._plan = plan
+        self._told = told
         self.start_bundle()
 
     def start_bundle(self) -> None:
@@ -240,9 +294,7 @@ class _Finish(beam.DoFn):
         self._held_rows = 0
         self._earliest = MAX_TIMESTAMP
 
-    def process(
-        self, pane: tuple[pa.RecordBatch, int, int], timestamp: Timestamp = beam.DoFn.TimestampParam
-    ) -> Iterator[WindowedValue]:
+    def process(self, pane: _PaneTuple, timestamp: Timestamp = beam.DoFn.TimestampParam) -> Iterator[WindowedValue]:
         self._held.append(Pane(*pane))
         self._held_rows += pane[0].num_rows
         self._earliest = min(self._earliest, timestamp)
@@ -252,7 +304,7 @@ class _Finish(beam.DoFn):
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         if self._held:
-            for batch in split_to_bounds(finish_panes(self._held, self._plan)):
+            for batch in split_to_bounds(finish_panes(self._held, self._plan, told=self._told)):
                 yield WindowedValue(batch, self._earliest, (GlobalWindow(),))
 
 
@@ -261,8 +313,3 @@ def _finish_sessions(element: tuple[bytes, pa.RecordBatch], plan: AggregationPla
     points = element[1]
     # Also a single element can hold a session in parts, so it goes through the merge with an empty one.
     yield from split_to_bounds(finish(merge_partials([points, points.slice(0, 0)], plan), plan))
-
-
-def _window_fn(window: Window) -> WindowFn:
-    """Beam's WindowFn for partials of bounded input: other windows are in the keys, in the global window."""
-    return FixedWindows(Duration(micros=window.size_micros)) if window.kind == "fixed" else GlobalWindows()

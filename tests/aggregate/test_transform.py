@@ -101,7 +101,7 @@ def test_random_batches_are_aggregated_as_one_table():
     with beam.Pipeline(runner="FnApiRunner") as pipeline:
         batches = pipeline | beam.Create(in_batches(rows, 1)) | beam.Map(lambda batch: batch)
         for name, options in CASES.items():
-            panes, entries = batches | name >> AggregateBatches(SCHEMA, TEXT, **options)
+            panes, _, entries = batches | name >> AggregateBatches(SCHEMA, TEXT, **options)
             assert_that(panes, same_rows(expected(rows, **options)), f"panes {name}")
             total = [(("aggregates", "AggregateBatches", ledger.AGGREGATED, ""), 300)]
             assert_that(entries | f"sum {name}" >> beam.CombinePerKey(sum), equal_to(total), f"ledger {name}")
@@ -138,7 +138,7 @@ def test_batches_may_come_in_windows_of_their_own():
     rows = events(100)
     options = CASES["hours"]
     with beam.Pipeline(runner="FnApiRunner") as pipeline:
-        panes, entries = (
+        panes, _, entries = (
             pipeline
             | beam.Create(in_batches(rows, 1))
             | beam.WindowInto(FixedWindows(60))
@@ -162,7 +162,7 @@ def test_other_columns_may_ride_along():
 def test_no_batches_are_no_panes():
     with beam.Pipeline(runner="FnApiRunner") as pipeline:
         nothing = pipeline | beam.Create([], reshuffle=False).with_output_types(pa.RecordBatch)
-        panes, entries = nothing | AggregateBatches(SCHEMA, TEXT, group_by=GROUPS)
+        panes, _, entries = nothing | AggregateBatches(SCHEMA, TEXT, group_by=GROUPS)
         assert_that(panes, equal_to([]))
         assert_that(entries, equal_to([]), "ledger")
 

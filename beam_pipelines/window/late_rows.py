@@ -1,0 +1,222 @@
+"""SplitLateRows: rows whose window has closed, as an output, before the runner would drop them in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+from apache_beam.coders import VarIntCoder
+from apache_beam.transforms.timeutil import TimeDomain
+from apache_beam.transforms.userstate import BagStateSpec, ReadModifyWriteStateSpec, TimerSpec, on_timer
+from apache_beam.transforms.window import GlobalWindows, TimestampedValue
+from apache_beam.utils.timestamp import MIN_TIMESTAMP, Timestamp
+
+from beam_pipelines import ledger, outcome
+from beam_pipelines.columnar.batches import concat
+from beam_pipelines.columnar.coder import RecordBatchCoder
+from beam_pipelines.columnar.expressions import EvaluationError
+from beam_pipelines.ledger import LedgerEntry
+from beam_pipelines.window.assign import to_micros
+from beam_pipelines.window.expiry import expiries, next_expiry
+from beam_pipelines.window.spec import Window
+
+STAGE = "SplitLateRows"
+
+LATE = "late"
+
+_ROUNDS = 2
+"""Rounds of timers after which a timer of the past would have fired: it was seen in the first of them."""
+
+
+PATIENCE = 16
+"""Expiries looked at one by one while no rows come; then ever further ahead, or a leap of the watermark by
+years (as at the end of a stream) would take a round of timers for each window on the way."""
+
+
+class SplitRows(NamedTuple):
+    """`on_time`: batches whose windows are open. `late`: batches of late rows. `ledger`: its entries."""
+
+    on_time: beam.PCollection[pa.RecordBatch]
+    late: beam.PCollection[pa.RecordBatch]
+    ledger: beam.PCollection[LedgerEntry]
+
+
+class SplitLateRows(beam.PTransform):
+    """Split batches of an unbounded stream into rows on time and late rows; all columns ride along.
+
+    A row is late when the watermark has passed the end of its window by the allowed lateness (in
+    microseconds): with sliding windows, of the last one it is in. Each row that comes is in the ledger as
+    AGGREGATED, each late one as LATE, of the output AGGREGATES. What goes out on time can't be late for a
+    runner downstream, if nothing between holds it up without holding the watermark.
+
+    No transform can ask what the watermark is. An event-time timer tells: one is always pending at the
+    next expiry, and as long as it is, it holds the watermark of what comes out before that instant. Rows
+    that expire earlier, as a shard's very first ones may, wait for two rounds of timers with the timer at
+    their own expiry; it fires in them if it was too late.
+
+    Which rows are late depends on the runner's watermark; no row is lost or counted twice.
+
+    `event_time` names a timestamp column without nulls. Batches are judged in `shards` parts at once, of
+    which each has its own look at the watermark.
+    """
+
+    def __init__(self, window: Window, event_time: str, allowed_lateness: int = 0, shards: int = 1) -> None:
+        super().__init__()
+        self._split = _Split(window, event_time, allowed_lateness)
+        self._shards = shards
+
+    def expand(self, batches: beam.PCollection[pa.RecordBatch]) -> SplitRows:
+        split = (
+            batches
+            | "WithoutWindows" >> beam.WindowInto(GlobalWindows())
+            | "Shard"
+            >> beam.ParDo(_Shard(self._split.event_time, self._shards)).with_output_types(tuple[int, pa.RecordBatch])
+            | "Split"
+            >> beam.ParDo(self._split)
+            .with_output_types(pa.RecordBatch, **{LATE: pa.RecordBatch, outcome.LEDGER: LedgerEntry})
+            .with_outputs(LATE, outcome.LEDGER, main="on_time")
+        )
+        return SplitRows(split.on_time, split[LATE], split[outcome.LEDGER])
+
+
+class _Shard(beam.DoFn):
+    def __init__(self, event_time: str, shards: int) -> None:
+        self._event_time = event_time
+        self._shards = shards
+
+    def process(self, batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
+        if batch.num_rows:
+            first = int(to_micros(batch.column(self._event_time).slice(0, 1))[0])
+            yield (first * 0x9E3779B1 >> 16) % self._shards, batch
+
+
+class _Split(beam.DoFn):
+    WAITING = BagStateSpec("waiting", RecordBatchCoder())
+    """Batches of rows that expire before the timer that is pending."""
+    PASSED = ReadModifyWriteStateSpec("passed", VarIntCoder())
+    """Expiry at which the timer fired last: the watermark is there, or further."""
+    PENDING = ReadModifyWriteStateSpec("pending", VarIntCoder())
+    """Expiry at which the timer is set."""
+    IDLE = ReadModifyWriteStateSpec("idle", VarIntCoder())
+    """How often the timer fired since rows came."""
+    ROUND = ReadModifyWriteStateSpec("round", VarIntCoder())
+    """Rounds of timers since rows began to wait."""
+    EXPIRY = TimerSpec("expiry", TimeDomain.WATERMARK)
+    LOOK = TimerSpec("look", TimeDomain.WATERMARK)
+
+    def __init__(self, window: Window, event_time: str, lateness: int) -> None:
+        self.event_time = event_time
+        self._window = window
+        self._lateness = lateness
+
+    def process(
+        self,
+        element: tuple[int, pa.RecordBatch],
+        waiting: Any = beam.DoFn.StateParam(WAITING),  # noqa: B008  Beam's way of asking for it, here and below
+        passed: Any = beam.DoFn.StateParam(PASSED),  # noqa: B008
+        pending: Any = beam.DoFn.StateParam(PENDING),  # noqa: B008
+        idle: Any = beam.DoFn.StateParam(IDLE),  # noqa: B008
+        round: Any = beam.DoFn.StateParam(ROUND),  # noqa: B008
+        expiry: Any = beam.DoFn.TimerParam(EXPIRY),  # noqa: B008
+        look: Any = beam.DoFn.TimerParam(LOOK),  # noqa: B008
+    ) -> Iterator[Any]:
+        batch = element[1]
+        yield outcome.note(STAGE, ledger.AGGREGATED, batch.num_rows, output=ledger.AGGREGATES)
+        idle.write(0)
+        ends = self._expiries(batch)
+        last, due = passed.read(), pending.read()
+        late = ends <= last if last is not None else np.zeros(len(ends), bool)
+        sure = ~late & (ends >= due) if due is not None else np.zeros(len(ends), bool)
+        yield from self._refuse(batch, late)
+        yield from self._pass(batch, sure)
+        unsure = ~(late | sure)
+        if unsure.any():
+            waiting.add(batch.filter(pa.array(unsure)))
+            _set(expiry, pending, int(ends[unsure].min()))
+            _begin(round, look)
+
+    @on_timer(LOOK)  # type: ignore[untyped-decorator]
+    def after_a_round(
+        self,
+        waiting: Any = beam.DoFn.StateParam(WAITING),  # noqa: B008
+        round: Any = beam.DoFn.StateParam(ROUND),  # noqa: B008
+        look: Any = beam.DoFn.TimerParam(LOOK),  # noqa: B008
+    ) -> Iterator[Any]:
+        done = (round.read() or 0) + 1
+        if done < _ROUNDS:
+            _begin(round, look, done)
+            return
+        # The timer at the first expiry of what waits has not fired: it holds the watermark for all of it.
+        batches = list(waiting.read())
+        waiting.clear()
+        if batches:
+            batch = concat(batches)
+            yield from self._pass(batch, np.ones(batch.num_rows, bool))
+
+    @on_timer(EXPIRY)  # type: ignore[untyped-decorator]
+    def at_expiry(
+        self,
+        waiting: Any = beam.DoFn.StateParam(WAITING),  # noqa: B008
+        passed: Any = beam.DoFn.StateParam(PASSED),  # noqa: B008
+        pending: Any = beam.DoFn.StateParam(PENDING),  # noqa: B008
+        idle: Any = beam.DoFn.StateParam(IDLE),  # noqa: B008
+        round: Any = beam.DoFn.StateParam(ROUND),  # noqa: B008
+        expiry: Any = beam.DoFn.TimerParam(EXPIRY),  # noqa: B008
+        look: Any = beam.DoFn.TimerParam(LOOK),  # noqa: B008
+    ) -> Iterator[Any]:
+        now = pending.read()
+        if now is None:
+            return
+        pending.clear()
+        passed.write(max(now, passed.read() or now))
+        fired = (idle.read() or 0) + 1
+        idle.write(fired)
+        following = next_expiry(passed.read(), self._window, self._lateness, 4 ** max(0, fired - PATIENCE) - 1)
+        batches = list(waiting.read())
+        waiting.clear()
+        if batches:
+            batch = concat(batches)
+            ends = self._expiries(batch)
+            late = ends <= passed.read()
+            yield from self._refuse(batch, late)
+            if not late.all():
+                waiting.add(batch.filter(pa.array(~late)))
+                following = int(ends[~late].min())
+                _begin(round, look)
+        if following is not None:
+            _set(expiry, pending, following)
+
+    def _expiries(self, batch: pa.RecordBatch) -> Any:
+        times = batch.column(self.event_time)
+        if times.null_count:
+            raise EvaluationError(
+                f"event time '{self.event_time}' is null in {times.null_count} of {batch.num_rows} rows: make the "
+                "field required, so that such rows are dead letters"
+            )
+        return expiries(to_micros(times), self._window, self._lateness)
+
+    def _pass(self, batch: pa.RecordBatch, rows: Any) -> Iterator[Any]:
+        if rows.any():
+            yield self._stamped(batch if rows.all() else batch.filter(pa.array(rows)))
+
+    def _refuse(self, batch: pa.RecordBatch, rows: Any) -> Iterator[Any]:
+        if rows.any():
+            late = batch if rows.all() else batch.filter(pa.array(rows))
+            yield outcome.note(STAGE, ledger.LATE, late.num_rows, output=ledger.AGGREGATES)
+            yield beam.pvalue.TaggedOutput(LATE, self._stamped(late))
+
+    def _stamped(self, batch: pa.RecordBatch) -> TimestampedValue:
+        return TimestampedValue(batch, Timestamp(micros=int(to_micros(batch.column(self.event_time)).min())))
+
+
+def _set(expiry: Any, pending: Any, when: int) -> None:
+    pending.write(when)
+    expiry.set(Timestamp(micros=when))
+
+
+def _begin(round: Any, look: Any, done: int = 0) -> None:
+    round.write(done)
+    look.set(MIN_TIMESTAMP)
