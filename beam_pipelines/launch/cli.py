@@ -40,6 +40,7 @@ _VERBS = {
     "doctor": "prove that a runner does what pipelines need",
     "parity": "run a pipeline on two runners and compare what comes of it",
     "dead-letters": "look at the rows that runs refused",
+    "dataflow-emulator": "a local Dataflow: it takes jobs of the real DataflowRunner, and runs them",
 }
 
 
@@ -74,6 +75,10 @@ def _command(argv: list[str]) -> int:
         return _doctor(argv[1:])
     if argv[:1] == ["parity"]:
         return _parity(argv[1:])
+    if argv[:1] == ["dataflow-emulator"]:
+        from beam_pipelines.dataflow_emulator import command
+
+        return command.main(argv[1:])
     asked = _parser().parse_args(argv)
     match asked.verb, getattr(asked, "what", None):
         case "list", _:
@@ -227,6 +232,7 @@ def _parser() -> Parser:
     verbs.add_parser("run", help=_VERBS["run"])
     verbs.add_parser("doctor", help=_VERBS["doctor"])
     verbs.add_parser("parity", help=_VERBS["parity"])
+    verbs.add_parser("dataflow-emulator", help=_VERBS["dataflow-emulator"])
     verbs.add_parser("list", help=_VERBS["list"], description="List the pipelines.")
 
     describe = verbs.add_parser("describe", help=_VERBS["describe"], description="Describe a pipeline and its options.")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shlex
 import subprocess
 import sys
 import time
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pyarrow.dataset as ds
 
+from beam_pipelines.sink import new_run_id
 from examples.flights.prepare import prepare
 
 HERE = Path(__file__).parent
@@ -35,10 +38,12 @@ def command(flights: Path, lake: Path) -> list[str]:
     return [part.format(**places) for part in COMMAND]
 
 
-def show(lake: Path) -> None:
-    """Print the busiest airline-days of the lake's aggregates."""
+def show(lake: Path, run_id: str) -> None:
+    """Print the busiest airline-days of a run, from the files that its manifest names."""
+    manifest = json.loads((lake / "_runs" / run_id / "manifest.json").read_text())
+    files = [lake / file["path"] for file in manifest["files"] if file["folder"] == "aggregates"]
     days = (
-        ds.dataset(lake / "aggregates", format="parquet")
+        ds.dataset(files, format="parquet")
         .to_table()
         .sort_by([("flights", "descending"), ("window_start", "ascending"), ("carrier", "ascending")])
     )
@@ -62,11 +67,14 @@ def main() -> int:
     # Tail numbers become keyed pseudonyms. The key is the team's secret; the demo's lasts for this run.
     environment = {**os.environ, "BEAM_PIPELINES_MASK_KEY": f"demo:{secrets.token_hex(32)}"}
     print("$ beam-pipelines " + shlex.join(arguments), flush=True)
+    run_id = new_run_id(datetime.now(timezone.utc))
     started = time.monotonic()
-    done = subprocess.run([sys.executable, "-m", "beam_pipelines", *arguments], env=environment, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "beam_pipelines", *arguments, "--run_id", run_id], env=environment, check=False
+    )
     if done.returncode:
         return done.returncode
-    show(lake)
+    show(lake, run_id)
     print(
         f"\n{time.monotonic() - started:.0f} s. Look around: {lake}/ (python -m beam_pipelines dead-letters cat {lake})"
     )
