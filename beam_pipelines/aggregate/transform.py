@@ -135,7 +135,7 @@ class AggregateBatches(beam.PTransform):
             )
         assert self._plan.event_time is not None
         split = batches | SplitLateRows(
-            self._plan.window, self._plan.event_time.name, self._firing.lateness_micros, self._shards
+            self._plan.window, self._plan.event_time.name, self._firing.lateness_micros, self._shards, stage=STAGE
         )
         panes, entries = self._aggregate(split.on_time, self._firing, counts=False)
         return Aggregates(panes, split.late, (entries, split.ledger) | "Ledger" >> beam.Flatten())

@@ -55,17 +55,20 @@ class SplitLateRows(beam.PTransform):
     No transform can ask what the watermark is. An event-time timer tells: one is always pending at the
     next expiry, and as long as it is, it holds the watermark of what comes out before that instant. Rows
     that expire earlier, as a shard's very first ones may, wait for two rounds of timers with the timer at
-    their own expiry; it fires in them if it was too late.
+    their own expiry; it fires in them if it was too late. Runners that let such rounds wait for the
+    watermark (Prism, Flink) may call rows late that came in time, if it leaps over their expiry at once.
 
     Which rows are late depends on the runner's watermark; no row is lost or counted twice.
 
     `event_time` names a timestamp column without nulls. Batches are judged in `shards` parts at once, of
-    which each has its own look at the watermark.
+    which each has its own look at the watermark. `stage` is the name in the ledger.
     """
 
-    def __init__(self, window: Window, event_time: str, allowed_lateness: int = 0, shards: int = 1) -> None:
+    def __init__(
+        self, window: Window, event_time: str, allowed_lateness: int = 0, shards: int = 1, *, stage: str = STAGE
+    ) -> None:
         super().__init__()
-        self._split = _Split(window, event_time, allowed_lateness)
+        self._split = _Split(window, event_time, allowed_lateness, stage)
         self._shards = shards
 
     def expand(self, batches: beam.PCollection[pa.RecordBatch]) -> SplitRows:
@@ -107,8 +110,9 @@ class _Split(beam.DoFn):
     EXPIRY = TimerSpec("expiry", TimeDomain.WATERMARK)
     LOOK = TimerSpec("look", TimeDomain.WATERMARK)
 
-    def __init__(self, window: Window, event_time: str, lateness: int) -> None:
+    def __init__(self, window: Window, event_time: str, lateness: int, stage: str) -> None:
         self.event_time = event_time
+        self._stage = stage
         self._window = window
         self._lateness = lateness
 
@@ -124,7 +128,7 @@ class _Split(beam.DoFn):
         look: Any = beam.DoFn.TimerParam(LOOK),  # noqa: B008
     ) -> Iterator[Any]:
         batch = element[1]
-        yield outcome.note(STAGE, ledger.AGGREGATED, batch.num_rows, output=ledger.AGGREGATES)
+        yield outcome.note(self._stage, ledger.AGGREGATED, batch.num_rows, output=ledger.AGGREGATES)
         idle.write(0)
         ends = self._expiries(batch)
         last, due = passed.read(), pending.read()
@@ -205,7 +209,7 @@ class _Split(beam.DoFn):
     def _refuse(self, batch: pa.RecordBatch, rows: Any) -> Iterator[Any]:
         if rows.any():
             late = batch if rows.all() else batch.filter(pa.array(rows))
-            yield outcome.note(STAGE, ledger.LATE, late.num_rows, output=ledger.AGGREGATES)
+            yield outcome.note(self._stage, ledger.LATE, late.num_rows, output=ledger.AGGREGATES)
             yield beam.pvalue.TaggedOutput(LATE, self._stamped(late))
 
     def _stamped(self, batch: pa.RecordBatch) -> TimestampedValue:
