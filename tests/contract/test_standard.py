@@ -16,7 +16,16 @@ from tests.contract.mutilated import SAMPLES, mutilated
 _LENIENT = jsonschema.Draft201909Validator.TYPE_CHECKER.redefine(
     "string", lambda _, value: isinstance(value, str | int | float)
 )
-ORACLE = jsonschema.validators.extend(jsonschema.Draft201909Validator, type_checker=_LENIENT)(standard.schema())
+
+
+def _pattern(validator: Any, pattern: str, value: Any, schema: Any) -> Any:
+    text = str(value) if isinstance(value, int | float) else value
+    yield from jsonschema.Draft201909Validator.VALIDATORS["pattern"](validator, pattern, text, schema)
+
+
+ORACLE = jsonschema.validators.extend(jsonschema.Draft201909Validator, {"pattern": _pattern}, type_checker=_LENIENT)(
+    standard.schema()
+)
 
 # Keywords that the walk reads, or that say nothing of what is valid.
 READ = {
