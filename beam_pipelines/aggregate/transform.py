@@ -35,6 +35,12 @@ STAGE = "AggregateBatches"
 MAX_HELD_GROUPS = 8 * MAX_BATCH_ROWS
 """Rows of partials held while a bundle goes on: about 10 MB, more with distinct counts."""
 
+MAX_HELD_BYTES = 32 << 20
+"""Bytes of merged partials held while a bundle goes on; distinct values make few groups large."""
+
+MIN_MERGED_BYTES = 8 << 20
+"""Bytes of partials that are worth merging; and as many as are merged already."""
+
 MIN_MERGED_ROWS = 2_048
 """Fewer are joined, which takes 10 µs, not merged."""
 
@@ -235,6 +241,8 @@ class _Partials(beam.DoFn):
     def start_bundle(self) -> None:
         self._held: list[pa.RecordBatch] = []
         self._held_rows = 0
+        self._held_bytes = 0
+        self._merged_bytes = 0
         self._earliest = MAX_TIMESTAMP
 
     def process(
@@ -248,10 +256,12 @@ class _Partials(beam.DoFn):
         self._earliest = min(self._earliest, timestamp)
         self._held.append(partial)
         self._held_rows += partial.num_rows
-        if self._held_rows > MAX_HELD_GROUPS:
+        self._held_bytes += partial.nbytes
+        if self._held_rows > MAX_HELD_GROUPS or self._held_bytes > max(MIN_MERGED_BYTES, 2 * self._merged_bytes):
             merged = merge_partials(self._held, self._plan)
             self._held, self._held_rows = [merged], merged.num_rows
-            if merged.num_rows > MAX_HELD_GROUPS // 2:
+            self._held_bytes = self._merged_bytes = merged.nbytes
+            if merged.num_rows > MAX_HELD_GROUPS // 2 or merged.nbytes > MAX_HELD_BYTES:
                 yield from self.finish_bundle()
                 self.start_bundle()
 
