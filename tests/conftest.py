@@ -1,5 +1,7 @@
 """Settings of all tests."""
 
+import os
+
 import pytest
 from hypothesis import settings
 
@@ -7,7 +9,8 @@ from tests import runners
 from tests.runners import flink_flags, prism_flags  # noqa: F401  fixtures
 
 # Time limits are the machine's business; the first example of a test may import or start something.
-settings.register_profile("beam_pipelines", deadline=None)
+# In CI the same examples are tried every time, so that a change is judged and not the dice.
+settings.register_profile("beam_pipelines", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("beam_pipelines")
 
 
