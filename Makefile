@@ -3,7 +3,7 @@ PYTHON ?= python3
 PYTEST_WORKERS ?= 2
 
 BIN := .venv/bin
-CODE := beam_pipelines examples scripts tests setup.py
+CODE := beam_pipelines benchmarks examples scripts tests setup.py
 # Installed once for each content of the lock and of the package's metadata.
 INSTALLED := .venv/installed-$(shell cat requirements.txt setup.py pyproject.toml | cksum | tr ' ' '-')
 

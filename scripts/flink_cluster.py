@@ -12,10 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import sys
-import tempfile
-import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -105,18 +102,5 @@ def _free_slots(rest: int) -> int:
         return 0
 
 
-def main() -> int:
-    if sys.argv[1:] == ["install"]:
-        print(install())
-        return 0
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    with tempfile.TemporaryDirectory(prefix="flink-cluster-") as folder, running(Path(folder)) as flags:
-        print(" \\\n    ".join(flags), flush=True)
-        stop.wait()
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(processes.main(install, running, "flink-cluster-"))

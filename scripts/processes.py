@@ -7,6 +7,9 @@ import os
 import signal
 import socket
 import subprocess
+import sys
+import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -38,6 +41,22 @@ def process(
                 process.wait(STOP_SECONDS)
             os.killpg(process.pid, signal.SIGKILL)  # what is left of its group
         process.wait()
+
+
+def main(
+    install: Callable[[], Path], running: Callable[[Path], contextlib.AbstractContextManager[list[str]]], prefix: str
+) -> int:
+    """A script that installs (`install`), or runs servers and prints a pipeline's options until it is interrupted."""
+    if sys.argv[1:] == ["install"]:
+        print(install())
+        return 0
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with tempfile.TemporaryDirectory(prefix=prefix) as folder, running(Path(folder)) as flags:
+        print(" \\\n    ".join(flags), flush=True)
+        stop.wait()
+    return 0
 
 
 def wait(is_ready: Callable[[], bool], process: subprocess.Popen[bytes], folder: Path) -> None:

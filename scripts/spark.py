@@ -7,10 +7,7 @@ networks.
 from __future__ import annotations
 
 import contextlib
-import signal
 import sys
-import tempfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,18 +43,5 @@ def running(folder: Path) -> Iterator[list[str]]:
         yield ["--runner=PortableRunner", f"--job_endpoint=localhost:{job}", "--environment_type=LOOPBACK"]
 
 
-def main() -> int:
-    if sys.argv[1:] == ["install"]:
-        print(install())
-        return 0
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    with tempfile.TemporaryDirectory(prefix="spark-") as folder, running(Path(folder)) as flags:
-        print(" \\\n    ".join(flags), flush=True)
-        stop.wait()
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(processes.main(install, running, "spark-"))

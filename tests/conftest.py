@@ -14,10 +14,6 @@ settings.register_profile("beam_pipelines", deadline=None, derandomize="CI" in o
 settings.load_profile("beam_pipelines")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    runners.share_servers(items)
-
-
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for name in runners.left_out():
         terminalreporter.write_line(f"NOT TESTED on {name}: {runners.OPT_OUTS[name]} is set", red=True, bold=True)

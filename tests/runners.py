@@ -47,10 +47,3 @@ def flink_flags(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]
         "--parallelism=1",
     ]
     server.stop()
-
-
-def share_servers(items: list[pytest.Item]) -> None:
-    """Keep the tests of one server in one process when tests run in several."""
-    for item in items:
-        if "flink_flags" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("flink"))

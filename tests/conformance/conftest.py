@@ -29,13 +29,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("on", [asked] if asked else list(RUNNERS), indirect=True, scope="session")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if "on" in getattr(item, "fixturenames", ()):
-            # A runner and what it has run are shared, so its tests belong in one process.
-            item.add_marker(pytest.mark.xdist_group(f"conformance-{item.callspec.params['on']}"))
-
-
 @dataclasses.dataclass
 class Started:
     """A runner that has been started: runs jobs in a folder each, and remembers how they ended."""

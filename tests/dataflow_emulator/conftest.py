@@ -28,14 +28,6 @@ PIPELINE = beam_runner_api_pb2.Pipeline(root_transform_ids=["none"]).SerializeTo
 _SECONDS = 300  # that a submitted program may take on a machine that is busy with other tests
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            # The emulators are shared: all these tests belong in one process. Said before xdist reads it.
-            item.add_marker(pytest.mark.xdist_group("dataflow_emulator"))
-
-
 @pytest.fixture(scope="session")
 def prism_binary(prism_flags: list[str]) -> Path:
     return Path(prism_flags[1].partition("=")[2])
