@@ -89,6 +89,17 @@ def default_text(spec: OptionSpec) -> str:
     return text if any(char.isalnum() for char in text) else f"'{text}'"
 
 
+def seconds(text: str) -> float:
+    """The type of an argument that is a length of time."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a positive number of seconds")
+    return number
+
+
 @dataclasses.dataclass(frozen=True)
 class Request:
     """What `run PIPELINE …` asks for: the pipeline's options, Beam's flags, and whether to be verbose."""

@@ -104,6 +104,9 @@ def test_the_exit_codes_are_documented() -> None:
 def test_no_command_at_all_shows_help_and_is_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == ExitCode.USAGE
     assert "describe" in capsys.readouterr().out
+    assert main(["contract"]) == ExitCode.USAGE
+    assert "contract lint" in (told := capsys.readouterr().out)
+    assert "describe" not in told
 
 
 @pytest.mark.parametrize(
@@ -167,7 +170,7 @@ def test_no_command_at_all_shows_help_and_is_a_mistake(capsys: pytest.CaptureFix
             "'b.csv' belongs to no option. Was a pattern expanded by the shell? Quote it: --input 'data/*.jsonl'",
         ),
         (["describe"], "the following arguments are required: PIPELINE"),
-        (["contract"], "the following arguments are required: COMMAND"),
+        (["contract", "lnit"], "there is no command 'contract lnit'. Did you mean 'lint'?"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from beam_pipelines.contract import lint_contract
 from beam_pipelines.errors import UsageError
+from beam_pipelines.launch.arguments import Parser
 from beam_pipelines.launch.exit_codes import ExitCode
+from beam_pipelines.launch.help_texts import PROGRAM
 
 
-def lint(files: Iterable[str]) -> ExitCode:
+def main(argv: Sequence[str]) -> int:
     """Print the findings of each file as `FILE: line N: …`. Errors make the command fail, warnings don't."""
+    parser = Parser(
+        prog=f"{PROGRAM} contract lint",
+        description="Check Open Data Contract Standard files: all that is wrong, with its line.",
+    )
+    parser.add_argument("file", metavar="FILE", nargs="+")
     wrong = False
-    for file in files:
+    for file in parser.parse_args(argv).file:
         try:
             findings = lint_contract(file)
         except UsageError as unreadable:
-            print(f"beam-pipelines: {unreadable}", file=sys.stderr)
+            print(f"{PROGRAM}: {unreadable}", file=sys.stderr)
             wrong = True
             continue
         for finding in findings:

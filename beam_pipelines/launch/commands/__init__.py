@@ -1,0 +1,24 @@
+"""The commands: one module each, named as the command is written, with `main(argv) -> exit code`."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+
+COMMANDS = {
+    "run": "run a pipeline",
+    "list": "list the pipelines",
+    "describe": "describe a pipeline and its options",
+    "contract lint": "check contract files",
+    "dead-letters cat": "print refused rows as JSON Lines",
+    "doctor": "prove that a runner does what pipelines need",
+    "parity": "run a pipeline on two runners and compare what comes of it",
+    "dataflow-emulator": "a local Dataflow: it takes jobs of the real DataflowRunner, and runs them",
+}
+"""Each command and what it does. `contract lint` is the module `contract_lint`."""
+
+
+def call(command: str, argv: Sequence[str]) -> int:
+    """Run a command with what was written after its name. Only its own module is imported."""
+    module = importlib.import_module(f"{__name__}.{command.replace('-', '_').replace(' ', '_')}")
+    return int(module.main(argv))
