@@ -132,22 +132,27 @@ def parse(cls: type[_T], values: Mapping[str, Any], *, source: str = "this pipel
     return parsed
 
 
-def examine(cls: type[_T], values: Mapping[str, Any], *, source: str = "this pipeline") -> tuple[_T | None, list[str]]:
-    """Like `parse`, but return the problems, for a caller who has more of them to tell."""
+def examine(
+    cls: type[_T], values: Mapping[str, Any], *, source: str = "this pipeline", mark: str = "--"
+) -> tuple[_T | None, list[str]]:
+    """Like `parse`, but return the problems, for a caller who has more of them to tell.
+
+    `mark` is what stands before a name where options are written: dashes, or the `?` of a URI.
+    """
     known = {spec.name: spec for spec in specs(cls)}
-    flags = [spec.flag for spec in known.values()]
-    problems = [unknown(f"--{name}", flags, source) for name in values if name not in known]
+    flags = [f"{mark}{name}" for name in known]
+    problems = [unknown(f"{mark}{name}", flags, source) for name in values if name not in known]
     parsed: dict[str, Any] = {}
     for spec in known.values():
         value = values.get(spec.name)
         if value is None or value in ("", [], ()):
             if spec.required:
-                problems.append(f"{spec.flag} is required: {spec.help}")
+                problems.append(f"{mark}{spec.name} is required: {spec.help}")
             continue
         try:
             parsed[spec.name] = _parsed(spec, value)
         except ValueError as wrong:
-            problems.append(f"{spec.flag}: {wrong}")
+            problems.append(f"{mark}{spec.name}: {wrong}")
     return (None if problems else cls(**parsed)), problems
 
 
@@ -174,8 +179,8 @@ def unknown(flag: str, known: Iterable[str], source: str) -> str:
 
 def nearest_flag(flag: str, known: Iterable[str]) -> str | None:
     """The flag most like this one, if any is. Only names count: the dashes would make all of them alike."""
-    bare = {each.lstrip("-"): each for each in known}
-    near = difflib.get_close_matches(flag.lstrip("-").replace("-", "_"), bare, n=1, cutoff=0.6)
+    bare = {each.lstrip("-?"): each for each in known}
+    near = difflib.get_close_matches(flag.lstrip("-?").replace("-", "_"), bare, n=1, cutoff=0.6)
     return bare[near[0]] if near else None
 
 
