@@ -1,0 +1,37 @@
+"""What is aggregated over which windows."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from beam_pipelines.options import option
+
+
+@dataclasses.dataclass(frozen=True)
+class AggregatingOptions:
+    """Windows, groups and aggregates."""
+
+    window: str = option(
+        "Event-time window of the aggregates: fixed:1h, sliding:1h/5m (size/period), session:30m (gap, by group), "
+        "calendar:day@Europe/Berlin (or week, month, quarter, year) or none.",
+        default="none",
+        group="aggregate",
+        metavar="WINDOW",
+    )
+    group_by: tuple[str, ...] = option(
+        "Columns to group by, separated by commas.", default=(), group="aggregate", metavar="COLUMNS"
+    )
+    aggregate: str | None = option(
+        "SQL aggregates over the contract's columns: 'count(*) as events, sum(price * quantity) as revenue'. "
+        "Default: none, only rows are written.",
+        default=None,
+        group="aggregate",
+        metavar="SQL",
+    )
+    aggregate_shards: int | None = option(
+        "Parts in which the groups of a window are merged; more suit millions of groups in one window. "
+        "Default: 1 with windows, 4 without.",
+        default=None,
+        group="aggregate",
+        param_type="NUMBER",
+    )

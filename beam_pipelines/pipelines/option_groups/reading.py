@@ -1,0 +1,64 @@
+"""Which records are read, and what they mean."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+from beam_pipelines.options import option
+
+
+def _one_character(text: str) -> None:
+    if len(text) != 1 and text != r"\t":
+        raise ValueError(r"is one character, or \t for a tab")
+
+
+@dataclasses.dataclass(frozen=True)
+class ReadingOptions:
+    """Files of records and the contract that describes them."""
+
+    input: tuple[str, ...] = option(
+        "Files to read, on any file system Beam knows; several patterns are separated by commas.",
+        group="input",
+        metavar="GLOB",
+        param_type="GCS_READ_FILE",
+    )
+    contract: str = option(
+        "Open Data Contract Standard file (v3, YAML) that describes a row.",
+        group="input",
+        metavar="FILE",
+        param_type="GCS_READ_FILE",
+    )
+    format: Literal["auto", "jsonl", "csv"] = option(
+        "What the files hold; auto tells by content, then by suffix.",
+        default="auto",
+        group="input",
+        param_type="ENUM",
+    )
+    compression: Literal["auto", "none", "gzip", "zstd"] = option(
+        "How the files are compressed; auto tells by content.",
+        default="auto",
+        group="input",
+        param_type="ENUM",
+    )
+    csv_delimiter: str = option(
+        r"The character between CSV fields; \t is a tab.", default=",", check=_one_character, group="input"
+    )
+    csv_nulls: tuple[str, ...] = option(
+        "Words that mean null in an unquoted CSV field, separated by commas; an empty field always does.",
+        default=(),
+        metavar="WORDS",
+        group="input",
+    )
+    csv_header: bool = option(
+        "CSV files start with a header; without one their columns are the contract's, in its order.",
+        default=True,
+        group="input",
+        param_type="BOOLEAN",
+    )
+    event_time: str | None = option(
+        "Column of a row's event time. Default: the field that the contract marks with eventTime: true.",
+        default=None,
+        group="input",
+        metavar="COLUMN",
+    )

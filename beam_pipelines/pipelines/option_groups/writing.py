@@ -1,0 +1,39 @@
+"""Where results go."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+from beam_pipelines.options import option
+
+
+@dataclasses.dataclass(frozen=True)
+class WritingOptions:
+    """The lake, the name of the run, and the dead letters."""
+
+    output: str = option(
+        "Folder of the lake: rows/, aggregates/, dead_letters/ and _runs/ are below it.",
+        group="output",
+        metavar="FOLDER",
+        param_type="GCS_WRITE_FOLDER",
+    )
+    run_id: str | None = option(
+        "Name of this run; a run that is already committed under it is not repeated. Default: made from the time.",
+        default=None,
+        group="output",
+        metavar="ID",
+    )
+    dead_letter_output: str | None = option(
+        "Another folder for dead letters, which hold raw payloads: as sensitive as the input. Default: the output.",
+        default=None,
+        group="output",
+        metavar="FOLDER",
+        param_type="GCS_WRITE_FOLDER",
+    )
+    dead_letter_format: Literal["parquet", "jsonl"] = option(
+        "File format of dead letters.",
+        default="parquet",
+        group="output",
+        param_type="ENUM",
+    )

@@ -1,0 +1,56 @@
+"""What a run has to account for, gathered while its graph is wired."""
+
+from __future__ import annotations
+
+import apache_beam as beam
+import pyarrow as pa
+
+from beam_pipelines.ledger import LedgerEntry
+from beam_pipelines.outcome import Outcome
+from beam_pipelines.pipelines.option_groups.writing import WritingOptions
+from beam_pipelines.sink.finalize import FinalizeRun
+from beam_pipelines.sink.lake import WriteDeadLetters, WrittenRecord
+from beam_pipelines.sink.runs import RunIdentity
+
+
+class Account:
+    """The ledgers and files of all stages of one run, whose balance is its last step.
+
+    Each stage's outcome goes through `settle`, or is added by `add`; `close` wires the end. Dead letters are
+    written stage by stage: flattened, FnApiRunner would hold all of them in memory.
+    """
+
+    def __init__(self, run: RunIdentity, options: WritingOptions) -> None:
+        self._run = run
+        self._options = options
+        self._files: list[beam.PCollection[WrittenRecord]] = []
+        self._ledgers: list[beam.PCollection[LedgerEntry]] = []
+
+    @property
+    def run(self) -> RunIdentity:
+        return self._run
+
+    def settle(self, what: str, outcome: Outcome) -> beam.PCollection[pa.RecordBatch]:
+        """Write a stage's dead letters (as the step `Write{what}`), keep its ledger, go on with what is good."""
+        write = WriteDeadLetters(
+            self._options.dead_letter_output or self._options.output,
+            self._run,
+            format=self._options.dead_letter_format,
+        )
+        self.add(outcome.dead_letters | f"Write{what}" >> write, outcome.ledger)
+        return outcome.good
+
+    def add(
+        self,
+        files: beam.PCollection[WrittenRecord] | None = None,
+        ledger: beam.PCollection[LedgerEntry] | None = None,
+    ) -> None:
+        """Add what a sink wrote, or the ledger of a stage without dead letters."""
+        if files is not None:
+            self._files.append(files)
+        if ledger is not None:
+            self._ledgers.append(ledger)
+
+    def close(self) -> beam.PCollection[str]:
+        """Wire the run's last step, and return the manifest."""
+        return (self._files, self._ledgers) | "Finalize" >> FinalizeRun(self._options.output, self._run)
