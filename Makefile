@@ -8,7 +8,7 @@ CODE := beam_pipelines benchmarks examples scripts tests setup.py
 INSTALLED := .venv/installed-$(shell cat requirements.txt setup.py pyproject.toml | cksum | tr ' ' '-')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test conformance runners lint format typecheck lock clean
+.PHONY: help setup demo test conformance runners servers lint format typecheck lock clean
 
 help:  ## show what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,7 +26,7 @@ $(INSTALLED):
 demo: setup  ## run event_analytics on real flights and look at the result
 	@$(BIN)/python -m examples.flights.demo
 
-test: setup lint typecheck runners  ## pass every check and test
+test: setup lint typecheck runners servers  ## pass every check and test
 	@$(BIN)/python -m pytest --quiet --numprocesses $(PYTEST_WORKERS) --dist loadfile
 
 conformance: setup  ## run all transforms and pipelines on every runner, or on one: RUNNER=prism
@@ -38,6 +38,9 @@ runners: setup  ## install Prism, Flink and Spark outside the checkout, unless t
 	@test -n "$$BEAM_PIPELINES_NO_FLINK" || $(BIN)/python -m scripts.flink install
 	@test -n "$$BEAM_PIPELINES_NO_FLINK" || $(BIN)/python -m scripts.flink_cluster install
 	@test -n "$$BEAM_PIPELINES_NO_SPARK" || $(BIN)/python -m scripts.spark install
+
+servers: setup  ## install the servers that tests start, outside the checkout, unless they are left out
+	@test -n "$$BEAM_PIPELINES_NO_SERVERS" || $(BIN)/python -m scripts.kafka install
 
 lint: setup  ## find what ruff objects to
 	@$(BIN)/ruff check --quiet $(CODE)

@@ -12,8 +12,10 @@ _VERSION = re.search(r'^__version__ = "(.+)"$', (_ROOT / "beam_pipelines" / "__i
 _README = _ROOT / "README.md"
 
 _EMULATOR = ["gcp-storage-emulator>=2026.7"]
+_KAFKA = ["confluent-kafka[schemaregistry]>=2.16"]
 _TEST = [
     *_EMULATOR,
+    *_KAFKA,
     "duckdb>=1.5",
     "hypothesis>=6.170",
     "jsonschema>=4.26",
@@ -46,11 +48,12 @@ setup(
     ],
     python_requires=">=3.11",
     packages=find_packages(include=["beam_pipelines", "beam_pipelines.*"]),
-    package_data={"beam_pipelines": ["py.typed"]},
+    package_data={"beam_pipelines": ["py.typed", "report/*.j2"]},
     install_requires=[
         "apache-beam[aws,gcp]>=2.77,<3",
         "fastavro>=1.12",
         "google-cloud-bigquery>=3.40",
+        "Jinja2>=3.1",
         "msgspec>=0.22",
         "numpy>=2.4",
         "open-data-contract-standard>=3.2",
@@ -62,6 +65,7 @@ setup(
     extras_require={
         "azure": ["apache-beam[azure]>=2.77,<3"],
         "emulator": _EMULATOR,
+        "kafka": _KAFKA,
         "test": _TEST,
         "demo": _DEMO,
         "dev": [*_TEST, *_DEMO, *_DEV],

@@ -1,7 +1,7 @@
 """Runners for tests, as the options that choose them. A runner that can't be had is a failure, never a silent skip.
 
-On a machine without Go or Java, `BEAM_PIPELINES_NO_PRISM=1`, `…_NO_FLINK=1` or `…_NO_SPARK=1` leaves one out; the end
-of the test run says so. With `CI=true` nothing may be left out.
+On a machine without Go or Java, `BEAM_PIPELINES_NO_PRISM=1`, `…_NO_FLINK=1` or `…_NO_SPARK=1` leaves one out, and
+`…_NO_SERVERS=1` the servers of tests/servers; the end of the test run says so. With `CI=true` nothing may be left out.
 """
 
 from __future__ import annotations
@@ -13,7 +13,12 @@ import pytest
 
 from scripts import flink, prism
 
-OPT_OUTS = {"Prism": "BEAM_PIPELINES_NO_PRISM", "Flink": "BEAM_PIPELINES_NO_FLINK", "Spark": "BEAM_PIPELINES_NO_SPARK"}
+OPT_OUTS = {
+    "Prism": "BEAM_PIPELINES_NO_PRISM",
+    "Flink": "BEAM_PIPELINES_NO_FLINK",
+    "Spark": "BEAM_PIPELINES_NO_SPARK",
+    "servers": "BEAM_PIPELINES_NO_SERVERS",  # brokers, stores, databases: tests/servers
+}
 
 
 def left_out() -> list[str]:
@@ -24,7 +29,7 @@ def left_out() -> list[str]:
 def need(name: str) -> None:
     if name in left_out():
         if os.environ.get("CI"):
-            pytest.fail(f"{OPT_OUTS[name]} is set, but in CI every runner is tested")
+            pytest.fail(f"{OPT_OUTS[name]} is set, but in CI nothing is left out")
         pytest.skip(f"{name} is left out by {OPT_OUTS[name]}")
 
 
