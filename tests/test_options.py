@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beam_pipelines.errors import UsageError
-from beam_pipelines.options import examine, option, parse, specs, split, without_passwords
+from beam_pipelines.options import Parent, as_text, examine, option, parse, specs, split, without_passwords
 
 
 def _positive(value: float) -> None:
@@ -155,3 +155,140 @@ def test_splitting_undoes_joining(parts: list[str]) -> None:
 
 def test_passwords_in_uris_are_hidden() -> None:
     assert without_passwords("a://u:p@h b://u:q@h:1/x c://h:80/@x") == "a://u:***@h b://u:***@h:1/x c://h:80/@x"
+
+
+@dataclasses.dataclass(frozen=True)
+class Writing:
+    output: str = option("Where to write.", group="output")
+
+
+@dataclasses.dataclass(frozen=True)
+class ReadAndWrite(Options, Writing):
+    limit: int = option("How many.", default=1)
+
+
+def test_options_of_several_groups_come_in_the_order_of_the_groups() -> None:
+    assert [spec.name for spec in specs(ReadAndWrite)] == [*(spec.name for spec in specs(Options)), "output", "limit"]
+    assert parse(ReadAndWrite, {"input": "a", "output": "b"}) == ReadAndWrite(input=("a",), output="b")
+
+
+def _refuse_seven(value: int) -> None:
+    if value == 7:
+        raise ValueError("not 7")
+
+
+def _specs_of(**fields: tuple[Any, Any]) -> list[Any]:
+    made = dataclasses.make_dataclass("Made", [(name, kind, made) for name, (kind, made) in fields.items()])
+    return list(specs(made))
+
+
+def test_the_parameter_type_follows_from_the_type() -> None:
+    found = {spec.name: spec.param_type for spec in specs(Options)}
+    assert found == {
+        "input": "TEXT",
+        "level": "NUMBER",
+        "rate": "NUMBER",
+        "codec": "ENUM",
+        "window": "TEXT",
+        "header": "BOOLEAN",
+        "ports": "TEXT",
+    }
+
+
+@pytest.mark.parametrize(
+    ("fields", "complaint"),
+    [
+        ({"a": (str, option("No full stop"))}, "Made.a: its help is not sentences"),
+        ({"aB": (str, option("A."))}, "Made.aB: a name has small letters"),
+        ({"a": (str, option("A.", param_type="FILE"))}, "Made.a: there is no param_type FILE"),
+        ({"a": (int, option("A.", param_type="TEXT"))}, "Made.a: its type makes it NUMBER, not TEXT"),
+        ({"a": (str, option("A.", param_type="ENUM"))}, "Made.a: its type makes it TEXT, not ENUM"),
+        ({"a": (int, option("A.", default=7, check=_refuse_seven))}, "its default breaks its own rules: '7': not 7"),
+        ({"a": (str, option("A.", default="x", pattern="[0-9]"))}, "its default breaks its own rules: 'x' doesn't"),
+        ({"a": (str, option("A.", pattern=r"(?=a)"))}, "uses what RE2 or ECMA-262 doesn't have"),
+        ({"a": (str, option("A.", pattern=r"(a)\1"))}, "uses what RE2 or ECMA-262 doesn't have"),
+        (
+            {"a": (tuple[str, ...], option("A.", default=("(", "b)")))},
+            "its default can't be written: '(,b)' reads as ('(,b)',), not ('(', 'b)')",
+        ),
+        ({"a": (Literal["x"], option("A.", meanings={"y": "?"}))}, "meanings are given of what is no choice: y"),
+        ({"a": (str, option("A.", default="", requires="b"))}, "it requires b, which is no other option"),
+        (
+            {"a": (str, option("A.", requires="b")), "b": (str | None, option("B.", default=None))},
+            "it is always required, so it can't depend on another",
+        ),
+        (
+            {"a": (str, option("A.", default="", requires="b")), "b": (bool, option("B.", default=False))},
+            "it requires b, which always has a value: say for which ones",
+        ),
+        (
+            {
+                "a": (str, option("A.", default="", requires=Parent("b", ("z",)))),
+                "b": (Literal["x", "y"], option("B.", default="x")),
+            },
+            "it requires a value of b that can't be: 'z' is not one of x, y",
+        ),
+        (
+            {
+                "a": (str | None, option("A.", default=None, requires="b")),
+                "b": (str | None, option("B.", default=None, requires="a")),
+            },
+            "it requires b, which requires it again",
+        ),
+    ],
+)
+def test_a_definition_that_contradicts_itself_is_refused(fields: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        _specs_of(**fields)
+    assert complaint in str(caught.value)
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    format: Literal["auto", "csv", "json"] = option("Format.", default="auto")
+    delimiter: str = option("Delimiter.", default=",", requires=Parent("format", ("auto", "csv")))
+    aggregate: tuple[str, ...] = option("Aggregates.", default=())
+    window: str | None = option("Window.", default=None, requires="aggregate")
+    watch: bool = option("Whether to watch.", default=False)
+    poll: int = option("Seconds.", default=60, requires=Parent("watch", ("true",)))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            {"format": "json", "delimiter": ";"},
+            "--delimiter means nothing unless --format is auto or csv, and that is 'json': change it, or leave it out",
+        ),
+        ({"window": "1h"}, "--window means nothing without --aggregate: add --aggregate, or leave it out"),
+        (
+            {"poll": 5},
+            "--poll means nothing unless --watch is true, and that is 'false': change it, or leave it out",
+        ),
+    ],
+)
+def test_an_option_without_the_one_it_belongs_to_is_refused(values: dict[str, Any], message: str) -> None:
+    assert examine(Reading, values) == (None, [message])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"delimiter": ";"},
+        {"format": "csv", "delimiter": ";"},
+        {"format": "json", "delimiter": ","},
+        {"window": "1h", "aggregate": "count(*)"},
+        {"watch": "yes", "poll": 5},
+    ],
+)
+def test_an_option_with_the_one_it_belongs_to_or_with_its_default_is_taken(values: dict[str, Any]) -> None:
+    assert examine(Reading, values)[1] == []
+
+
+def test_of_a_wrong_parent_only_the_parent_is_told() -> None:
+    assert [line.split()[0] for line in examine(Reading, {"format": "jsn", "delimiter": ";"})[1]] == ["--format:"]
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="\\()[]{}'\"` ", exclude_categories=["Z", "C"]), min_size=1)))
+def test_what_is_written_as_text_reads_back(parts: list[str]) -> None:
+    assert split(as_text(tuple(parts))) == parts

@@ -76,16 +76,15 @@ def described(spec: OptionSpec) -> str:
     if spec.required:
         return f"{spec.help} Required."
     shown = default_text(spec)
-    return f"{spec.help} Default: {shown}." if shown and "Default:" not in spec.help else spec.help
+    default = f"Default: {shown}." if shown and "Default:" not in spec.help else ""
+    return " ".join(sentence for sentence in (spec.help, spec.condition, default) if sentence)
 
 
 def default_text(spec: OptionSpec) -> str:
     """The default as one would write it on the command line; empty when there is none."""
-    if spec.default is None or spec.default == ():
+    text = spec.default_text
+    if text is None:
         return ""
-    if isinstance(spec.default, bool):
-        return str(spec.default).lower()
-    text = ",".join(map(str, spec.default)) if spec.many else str(spec.default)
     return text if any(char.isalnum() for char in text) else f"'{text}'"
 
 

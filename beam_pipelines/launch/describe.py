@@ -54,7 +54,8 @@ def describe_json(entry: PipelineEntry) -> str:
 
 def _facts(spec: OptionSpec) -> dict[str, Any]:
     facts = {field.name: getattr(spec, field.name) for field in dataclasses.fields(spec) if field.name != "check"}
-    return facts | {"type": spec.type.__name__}
+    requires = None if spec.requires is None else dataclasses.asdict(spec.requires)
+    return facts | {"type": spec.type.__name__, "meanings": dict(spec.meanings), "requires": requires}
 
 
 def _written(spec: OptionSpec) -> str:
@@ -66,5 +67,7 @@ def _default(spec: OptionSpec) -> str:
 
 
 def _meaning(spec: OptionSpec) -> str:
-    """Its help, and whether it may be repeated."""
-    return f"{spec.help} May be repeated." if spec.many else spec.help
+    """Its help, what its words mean, what it belongs to, and whether it may be repeated."""
+    words = "; ".join(f"{word}: {meaning}" for word, meaning in spec.meanings.items())
+    sentences = [spec.help, words and f"{words}.", spec.condition, "May be repeated." if spec.many else ""]
+    return " ".join(sentence for sentence in sentences if sentence)

@@ -65,8 +65,10 @@ def test_describe_as_json_holds_what_the_definition_holds(capsys: pytest.Capture
         "group": "pipeline",
         "metavar": None,
         "choices": [],
+        "meanings": {},
         "pattern": None,
-        "param_type": "TEXT",
+        "requires": None,
+        "param_type": "NUMBER",
     }
 
 
