@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import inspect
 import re
 import types
@@ -166,8 +165,7 @@ def option(
     return dataclasses.field(default=default, metadata=facts, kw_only=True)
 
 
-@functools.cache
-def specs(cls: type) -> tuple[OptionSpec, ...]:
+def specs(cls: type) -> list[OptionSpec]:
     """Return the options of a dataclass, in the order they are written.
 
     Raises TypeError for a field that `option(...)` didn't make, for a type no option can have, and for
@@ -196,7 +194,7 @@ def specs(cls: type) -> tuple[OptionSpec, ...]:
     for spec in found.values():
         for wrong in _contradictions(spec, found):
             raise TypeError(f"{cls.__name__}.{spec.name}: {wrong}")
-    return tuple(found.values())
+    return list(found.values())
 
 
 def _written_order(cls: type) -> list[str]:
