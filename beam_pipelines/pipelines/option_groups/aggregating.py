@@ -16,10 +16,15 @@ class AggregatingOptions:
         "calendar:day@Europe/Berlin (or week, month, quarter, year) or none.",
         default="none",
         group="aggregate",
+        requires="aggregate",
         metavar="WINDOW",
     )
     group_by: tuple[str, ...] = option(
-        "Columns to group by, separated by commas.", default=(), group="aggregate", metavar="COLUMNS"
+        "Columns to group by, separated by commas.",
+        default=(),
+        group="aggregate",
+        metavar="COLUMNS",
+        requires="aggregate",
     )
     aggregate: str | None = option(
         "SQL aggregates over the contract's columns: 'count(*) as events, sum(price * quantity) as revenue'. "
@@ -33,5 +38,5 @@ class AggregatingOptions:
         "Default: 1 with windows, 4 without.",
         default=None,
         group="aggregate",
-        param_type="NUMBER",
+        requires="aggregate",
     )

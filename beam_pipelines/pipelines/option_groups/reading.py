@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
-from beam_pipelines.options import option
+from beam_pipelines.options import Parent, option
+
+_CSV = Parent("format", ("auto", "csv"))
 
 
 def _one_character(text: str) -> None:
@@ -33,28 +35,31 @@ class ReadingOptions:
         "What the files hold; auto tells by content, then by suffix.",
         default="auto",
         group="input",
-        param_type="ENUM",
     )
     compression: Literal["auto", "none", "gzip", "zstd"] = option(
         "How the files are compressed; auto tells by content.",
         default="auto",
         group="input",
-        param_type="ENUM",
     )
     csv_delimiter: str = option(
-        r"The character between CSV fields; \t is a tab.", default=",", check=_one_character, group="input"
+        r"The character between CSV fields; \t is a tab.",
+        default=",",
+        check=_one_character,
+        group="input",
+        requires=_CSV,
     )
     csv_nulls: tuple[str, ...] = option(
         "Words that mean null in an unquoted CSV field, separated by commas; an empty field always does.",
         default=(),
         metavar="WORDS",
         group="input",
+        requires=_CSV,
     )
     csv_header: bool = option(
         "CSV files start with a header; without one their columns are the contract's, in its order.",
         default=True,
         group="input",
-        param_type="BOOLEAN",
+        requires=_CSV,
     )
     event_time: str | None = option(
         "Column of a row's event time. Default: the field that the contract marks with eventTime: true.",

@@ -23,6 +23,7 @@ class WritingOptions:
         default=None,
         group="output",
         metavar="ID",
+        pattern=r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}",
     )
     dead_letter_output: str | None = option(
         "Another folder for dead letters, which hold raw payloads: as sensitive as the input. Default: the output.",
@@ -35,5 +36,4 @@ class WritingOptions:
         "File format of dead letters.",
         default="parquet",
         group="output",
-        param_type="ENUM",
     )

@@ -24,19 +24,12 @@ def write_aggregates(
 ) -> dict[str, beam.PCollection]:
     """Aggregates of rows of a schema, by the contract's event time: `{"aggregates": …}`, or nothing."""
     if options.aggregate is None:
-        _nothing_to_aggregate(options)
         return {}
     aggregate = _aggregation(options, options.aggregate, contract, schema)
     aggregates = rows | "Aggregate" >> aggregate
     write = WriteToLake(output, account.run.run_id, "aggregates", aggregate.output_schema)
     account.add(aggregates.panes | "WriteAggregates" >> write, aggregates.ledger)
     return {"aggregates": aggregates.panes}
-
-
-def _nothing_to_aggregate(options: AggregatingOptions) -> None:
-    given = [name for name in ("window", "group_by") if getattr(options, name) not in ("none", ())]
-    if given:
-        raise UsageError(f"--{given[0]}: says how to aggregate, but not what: add --aggregate 'count(*) as events'")
 
 
 def _aggregation(
