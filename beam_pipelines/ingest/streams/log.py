@@ -1,0 +1,81 @@
+"""What a stream is read from: a log of partitions, each a sequence of rows at growing positions.
+
+A source for a new kind of broker is two classes: an address (frozen dataclass) and the open log that it makes.
+`read_log.ReadLog` does the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+import pyarrow as pa
+
+
+class Polled(NamedTuple):
+    """Rows of one partition.
+
+    `batch` is a raw batch (`columnar.provenance`), or one with `__failures` of what could be read but is no record;
+    it may have no rows, as when what was there is nothing to anybody (a transaction's marker). `position` is where
+    reading goes on. `finished`: nothing will ever come after these.
+    """
+
+    partition: str
+    batch: pa.RecordBatch
+    position: int
+    finished: bool = False
+
+
+class PartitionedLog(Protocol):
+    """An open log: a client with its connections. Methods are never called at the same time by two threads.
+
+    What can't be done now (a broker that is down) is tried again by the log itself as its policy says, and then
+    raised: the bundle fails and the runner tries it again. UsageError for what no retry can mend.
+    """
+
+    def partitions(self) -> Sequence[str]:
+        """All partitions there are now, in an order in which new ones come last."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether no partition will ever be added: then the stream ends when all are finished."""
+
+    def start(self, partition: str) -> int:
+        """The position at which a partition is begun, such as its earliest row, or the next one to come."""
+
+    def poll(self, positions: Mapping[str, int], max_rows: int, max_bytes: int) -> Sequence[Polled]:
+        """Rows from these positions on, at most so many rows and about so many bytes over all partitions.
+
+        `positions` are those of all partitions to be read, the one that holds the watermark first. Often they are
+        where the last poll left off, and not when a bundle is tried again: then the log has to go back. Waits for
+        rows a tenth of a second at most. One row longer than `max_bytes` comes alone. Empty if there is nothing now.
+        """
+
+    def ends(self, partitions: Sequence[str]) -> Mapping[str, int]:
+        """The position behind the last row that is there now, asked of the server; of a finite log, its end.
+
+        A partition that can't be asked is left out: it isn't taken to be idle.
+        """
+
+    def backlog(self, positions: Mapping[str, int]) -> Mapping[str, int]:
+        """Rows (about) behind each position, asked of the server; 0 only if there are none now.
+
+        A partition that can't be asked is left out: it isn't taken to be idle.
+        """
+
+    def commit(self, positions: Mapping[str, int]) -> None:
+        """Tell the server that all before these positions is done with; they never go back."""
+
+    def close(self) -> None:
+        """Give connections back."""
+
+
+class LogAddress(Hashable, Protocol):
+    """Where a log is and how it is read: picklable, compared by value, shown in messages (so without secrets)."""
+
+    @property
+    def name(self) -> str:
+        """What the log is called in metrics and messages: a topic, a subscription, a folder."""
+
+    def open(self, shard: int, shards: int) -> PartitionedLog:
+        """Connect, on the worker. This log is asked for partitions number p with p mod `shards` = `shard`."""
