@@ -60,6 +60,7 @@ setup(
         "pyarrow>=25",
         "PyYAML>=6.0",
         "sqlglot>=30",
+        "tenacity>=9.1",
         "zstandard>=0.25",
     ],
     extras_require={
