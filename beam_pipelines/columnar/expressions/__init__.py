@@ -2,9 +2,9 @@
 
 Grammar (read by sqlglot, as DuckDB's): columns, 'text', numbers (1 int64, 1.5 decimal, 1e3 float64),
 TRUE, FALSE, NULL, DATE '…', TIMESTAMP '…'; + - * / // %; = <> < <= > >=; AND, OR, NOT; IS [NOT] NULL,
-TRUE, FALSE, DISTINCT FROM; IN (…), BETWEEN, LIKE, ILIKE [ESCAPE]; ||; CASE; CAST, TRY_CAST, ::; and the
-functions in `compiler.FUNCTIONS`. Columns are found by their exact name, else by the only one that
-differs in case alone; "double quotes" take any name.
+TRUE, FALSE, DISTINCT FROM; IN (…), BETWEEN, LIKE, ILIKE [ESCAPE]; ||; CASE; CAST, TRY_CAST, ::; struct.field,
+list[1]; ± INTERVAL; and the functions in `catalogue.FUNCTIONS`. Columns are found by their exact name,
+else by the only one that differs in case alone; "double quotes" take any name.
 
 Types are checked when an expression is compiled. Integers and decimals compute exactly or fail with
 ExpressionOverflowError, x / 0 is NULL: `arithmetic`. Comparisons and NULL: `logic`. CAST: `casts`.

@@ -131,6 +131,8 @@ def _number_kinds(sign: str, left: Node, right: Node) -> set[str]:
             hint = ": strings are joined by ||"
         elif "string" in kinds:
             hint = ": CAST the string to a number"
+        elif kinds <= {"date", "timestamp"} and sign == "-":
+            hint = ": DATE_DIFF('minute', start, end) tells how far apart times are"
         raise OperandError(f"'{sign}' takes numbers, not {name_of(left.type)} and {name_of(right.type)}{hint}")
     return {str(kind) for kind in kinds}
 

@@ -8,18 +8,14 @@ from typing import Any
 import pyarrow as pa
 from sqlglot import ErrorLevel, exp
 
+from beam_pipelines.columnar.expressions.catalogue import FUNCTIONS
 from beam_pipelines.columnar.expressions.node import Node, OperandError
 from beam_pipelines.columnar.expressions.parse import DIALECT, error_at
 from beam_pipelines.errors import ExpressionError, did_you_mean
 
-FUNCTIONS = (
-    "ABS", "CAST", "CEIL", "COALESCE", "CONCAT", "DATE_PART", "DATE_TRUNC", "EXTRACT", "FLOOR", "GREATEST", "IF",
-    "LEAST", "LENGTH", "LOWER", "LTRIM", "NULLIF", "ROUND", "RTRIM", "SUBSTRING", "TRIM", "TRY_CAST", "UPPER",
-    "YEAR", "QUARTER", "MONTH", "WEEK", "DAY", "HOUR", "MINUTE", "SECOND",
-)  # fmt: skip
 OPERATORS = (
     "+ - * / // %, = <> < <= > >=, AND OR NOT, IS [NOT] NULL/TRUE/FALSE, IS [NOT] DISTINCT FROM, "
-    "[NOT] IN, BETWEEN, LIKE, ILIKE, ||, CASE"
+    "[NOT] IN, BETWEEN, LIKE, ILIKE, ||, CASE, struct.field, list[1]"
 )
 
 _Handler = Callable[["Compiler", Any, str], Node]
@@ -62,7 +58,7 @@ class Compiler:
         return [self.node(tree) for tree in trees]
 
 
-def find_column(name: str, schema: pa.Schema) -> str:
+def find_column(name: str, schema: pa.Schema, what: str = "column") -> str:
     """A column's name as the schema has it: the exact one, else the only one but for its case.
 
     ExpressionError names the nearest column there is, or those that differ in case alone.
@@ -74,8 +70,8 @@ def find_column(name: str, schema: pa.Schema) -> str:
     if len(alike) == 1:
         return alike[0]
     if alike:
-        raise ExpressionError(f"column '{name}' could be any of {', '.join(alike)}: write one of these")
-    raise ExpressionError(f"no column '{name}'." + did_you_mean(name, known))
+        raise ExpressionError(f"{what} '{name}' could be any of {', '.join(alike)}: write one of these")
+    raise ExpressionError(f"no {what} '{name}'." + did_you_mean(name, known))
 
 
 def sql_of(tree: exp.Expression) -> str:
@@ -99,6 +95,4 @@ def unsupported(tree: exp.Expression) -> str:
         near = did_you_mean(name.upper(), FUNCTIONS)
         hint = near if "mean" in near else f" Supported: {', '.join(FUNCTIONS)}."
         return f"function {name.upper()} is not supported.{hint}"
-    return f"'{sql_of(tree)}' ({type(tree).__name__}) is not supported. Operators: {OPERATORS}. " + (
-        f"Functions: {', '.join(FUNCTIONS)}."
-    )
+    return f"'{sql_of(tree)}' ({type(tree).__name__}) is not supported. Operators: {OPERATORS}"

@@ -69,6 +69,64 @@ def truncate(unit: str, node: Node, sql: str) -> Node:
     return apply(_floor, (convert(node, TIMESTAMP),), type, sql, unit, type)
 
 
+def difference(unit: str, start: Node, end: Node, sql: str) -> Node:
+    """DATE_DIFF: how many starts of the unit lie between two times; negative when the end is the earlier."""
+    for node in (start, end):
+        take(node, ("date", "timestamp"), "DATE_DIFF")
+    unit = unit.lower()
+    if unit not in _BETWEEN:
+        raise OperandError(f"DATE_DIFF knows no unit '{unit}'." + did_you_mean(unit, _BETWEEN))
+    return apply(_difference, (convert(start, TIMESTAMP), convert(end, TIMESTAMP)), INTEGER, sql, unit)
+
+
+def shift(node: Node, count: int, unit: str, sql: str) -> Node:
+    """A time so many weeks, days, hours, minutes or seconds later: `+ INTERVAL 1 DAY`."""
+    take(node, ("date", "timestamp"), "+ INTERVAL")
+    unit = unit.lower()
+    if unit not in _MICROS:
+        raise OperandError(
+            f"'{sql}': an INTERVAL is of weeks, days, hours, minutes or seconds." + did_you_mean(unit, _MICROS)
+        )
+    return apply(_shift, (convert(node, TIMESTAMP),), TIMESTAMP, sql, count * _MICROS[unit])
+
+
+def _difference(start: Values, end: Values, unit: str) -> Values:
+    return _BETWEEN[unit](start, end)
+
+
+def _shift(values: Values, micros: int) -> Values:
+    try:
+        return pc.add_checked(values.cast(INTEGER), micros).cast(TIMESTAMP)
+    except pa.ArrowInvalid:
+        raise OverflowError("a result is beyond what a timestamp holds") from None
+
+
+def _months_between(start: Values, end: Values) -> Values:
+    months = [pc.add(pc.multiply(pc.year(each), 12), pc.month(each)) for each in (start, end)]
+    return pc.subtract(months[1], months[0])
+
+
+def _weeks_between(start: Values, end: Values) -> Values:
+    mondays = [pc.floor_temporal(each, unit="week") for each in (start, end)]
+    return pc.divide(pc.days_between(*mondays), 7)
+
+
+_BETWEEN: dict[str, Callable[[Values, Values], Values]] = {
+    "year": pc.years_between,
+    "quarter": pc.quarters_between,
+    "month": _months_between,
+    "week": _weeks_between,
+    "day": pc.days_between,
+    "hour": pc.hours_between,
+    "minute": pc.minutes_between,
+    "second": pc.seconds_between,
+}
+_MICROS = {
+    unit: seconds * 1_000_000
+    for unit, seconds in {"week": 604_800, "day": 86_400, "hour": 3_600, "minute": 60, "second": 1}.items()
+}
+
+
 def _part(values: Values, part: str) -> Values:
     return _PARTS[part](values)
 

@@ -10,7 +10,7 @@ from decimal import Decimal, InvalidOperation
 import pyarrow as pa
 from sqlglot import exp
 
-from beam_pipelines.columnar.expressions import arithmetic, logic, text
+from beam_pipelines.columnar.expressions import arithmetic, dates, logic, nested, text
 from beam_pipelines.columnar.expressions.compiler import Compiler, find_column, handles
 from beam_pipelines.columnar.expressions.node import Column, Literal, Node, OperandError
 from beam_pipelines.columnar.expressions.types import BOOLEAN, FLOAT, MAX_DIGITS, STRING, computed_type
@@ -21,17 +21,54 @@ from beam_pipelines.errors import ExpressionError
 def _column(compiler: Compiler, tree: exp.Column, sql: str) -> Node:
     if not isinstance(tree.this, exp.Identifier):
         raise OperandError(f"'{sql}' is not a column")
-    if tree.table:
-        raise OperandError(f"'{sql}': columns are named without a table, and fields of a struct can't be reached yet")
+    first, *inside = [part.name for part in tree.parts]
+    known = {str(name).lower() for name in compiler.schema.names}
+    if inside and first.lower() not in known:
+        raise OperandError(
+            f"'{sql}': there is no column '{first}' whose field this could be, and columns are named without a table"
+        )
     try:
-        name = find_column(tree.name, compiler.schema)
+        name = find_column(first, compiler.schema)
+        stored = compiler.schema.field(name).type
+        try:
+            node: Node = Column(name, stored, computed_type(stored), first if inside else sql)
+        except OperandError as error:
+            raise OperandError(f"column '{name}' {error}") from None
+        for part in inside:
+            node = nested.field(node, part, f"{node.sql}.{part}")
     except ExpressionError as error:
         raise OperandError(str(error)) from None
-    stored = compiler.schema.field(name).type
+    return node
+
+
+@handles(exp.Dot)
+def _dot(compiler: Compiler, tree: exp.Dot, sql: str) -> Node:
+    return _inside(compiler.node(tree.this), tree.expression.name, sql)
+
+
+@handles(exp.StructExtract)
+def _struct_extract(compiler: Compiler, tree: exp.StructExtract, sql: str) -> Node:
+    name = text.constant_text(compiler.node(tree.expression), "the field of STRUCT_EXTRACT")
+    return _inside(compiler.node(tree.this), name, sql)
+
+
+@handles(exp.Bracket, parts="this expressions")
+def _bracket(compiler: Compiler, tree: exp.Bracket, sql: str) -> Node:
+    node, place = compiler.node(tree.this), compiler.node(tree.expressions[0])
+    if len(tree.expressions) == 1 and pa.types.is_struct(node.type):
+        return _inside(node, text.constant_text(place, f"the field of '{node.sql}'"), sql)
+    # The parser has taken 1 from the place that was written.
+    written = text.constant_integer(place, "the place in a list") + 1
+    if written == 0:
+        raise OperandError(f"'{sql}': places in a list count from 1, or from -1 backwards")
+    return nested.element(node, written - 1 if written > 0 else written, sql)
+
+
+def _inside(node: Node, name: str, sql: str) -> Node:
     try:
-        return Column(name, stored, computed_type(stored), sql)
-    except OperandError as error:
-        raise OperandError(f"column '{name}' {error}") from None
+        return nested.field(node, name, sql)
+    except ExpressionError as error:
+        raise OperandError(str(error)) from None
 
 
 @handles(exp.Literal, parts="this is_string")
@@ -106,7 +143,17 @@ _BINARY: Mapping[type[exp.Expression], Callable[[Node, Node, str], Node]] = {
 
 @handles(*_BINARY, parts="this expression safe typed")
 def _binary(compiler: Compiler, tree: exp.Expression, sql: str) -> Node:
+    if isinstance(tree, (exp.Add, exp.Sub)) and isinstance(tree.expression, exp.Interval):
+        return _shifted(compiler, tree, sql)
     return _BINARY[type(tree)](compiler.node(tree.this), compiler.node(tree.expression), sql)
+
+
+def _shifted(compiler: Compiler, tree: exp.Expression, sql: str) -> Node:
+    amount, unit = tree.expression.this, tree.expression.args.get("unit")
+    if not isinstance(amount, exp.Literal) or not re.fullmatch(r"-?\d{1,9}", amount.name) or unit is None:
+        raise OperandError(f"'{sql}': write a constant INTERVAL, as INTERVAL 3 HOUR")
+    count = int(amount.name) * (-1 if isinstance(tree, exp.Sub) else 1)
+    return dates.shift(compiler.node(tree.this), count, unit.name.rstrip("Ss") if len(unit.name) > 1 else "", sql)
 
 
 @handles(exp.Not, parts="this")

@@ -16,22 +16,22 @@ _TRIMS = {"BOTH": pc.utf8_trim, "LEADING": pc.utf8_ltrim, "TRAILING": pc.utf8_rt
 
 def lower(node: Node, sql: str) -> Node:
     """LOWER."""
-    return apply(pc.utf8_lower, _strings("LOWER", node), STRING, sql)
+    return apply(pc.utf8_lower, strings("LOWER", node), STRING, sql)
 
 
 def upper(node: Node, sql: str) -> Node:
     """UPPER. Letter by letter: 'ß' stays as it is."""
-    return apply(pc.utf8_upper, _strings("UPPER", node), STRING, sql)
+    return apply(pc.utf8_upper, strings("UPPER", node), STRING, sql)
 
 
 def length(node: Node, sql: str) -> Node:
     """LENGTH in characters."""
-    return apply(_length, _strings("LENGTH", node), INTEGER, sql)
+    return apply(_length, strings("LENGTH", node), INTEGER, sql)
 
 
 def trim(node: Node, characters: str, side: str, sql: str) -> Node:
     """TRIM of spaces, or of other characters; side is BOTH, LEADING or TRAILING."""
-    return apply(_trim, _strings("TRIM", node), STRING, sql, _TRIMS[side], characters)
+    return apply(_trim, strings("TRIM", node), STRING, sql, _TRIMS[side], characters)
 
 
 def substring(node: Node, start: int, count: int | None, sql: str) -> Node:
@@ -41,12 +41,36 @@ def substring(node: Node, start: int, count: int | None, sql: str) -> Node:
     if count is not None and count < 0:
         raise OperandError(f"SUBSTRING takes a length of 0 or more, not {count}")
     end = None if count is None else max(0, start - 1 + count)
-    return apply(_slice, _strings("SUBSTRING", node), STRING, sql, max(0, start - 1), end)
+    return apply(_slice, strings("SUBSTRING", node), STRING, sql, max(0, start - 1), end)
+
+
+def left(node: Node, count: int, sql: str) -> Node:
+    """LEFT: so many characters from the start."""
+    return apply(_slice, strings("LEFT", node), STRING, sql, 0, _not_negative("LEFT", count))
+
+
+def right(node: Node, count: int, sql: str) -> Node:
+    """RIGHT: so many characters from the end."""
+    return apply(_tail, strings("RIGHT", node), STRING, sql, _not_negative("RIGHT", count))
+
+
+def pad(node: Node, width: int, character: str, sql: str, on_left: bool) -> Node:
+    """LPAD and RPAD to a width; longer strings are cut to it."""
+    function = "LPAD" if on_left else "RPAD"
+    if len(character) != 1:
+        raise OperandError(f"{function} fills with one character, not '{character}'")
+    width = _not_negative(function, width)
+    return apply(_pad, strings(function, node), STRING, sql, width, character, on_left)
+
+
+def reverse(node: Node, sql: str) -> Node:
+    """REVERSE, character by character."""
+    return apply(pc.utf8_reverse, strings("REVERSE", node), STRING, sql)
 
 
 def join(nodes: Sequence[Node], sql: str, pass_nulls_over: bool) -> Node:
     """|| (NULL when an operand is) and CONCAT (a NULL is passed over)."""
-    return apply(_join, _strings("CONCAT" if pass_nulls_over else "||", *nodes), STRING, sql, pass_nulls_over)
+    return apply(_join, strings("CONCAT" if pass_nulls_over else "||", *nodes), STRING, sql, pass_nulls_over)
 
 
 def constant_text(node: Node, what: str) -> str:
@@ -63,10 +87,26 @@ def constant_integer(node: Node, what: str) -> int:
     return int(node.value.as_py())
 
 
-def _strings(function: str, *nodes: Node) -> tuple[Node, ...]:
+def strings(function: str, *nodes: Node) -> tuple[Node, ...]:
+    """Operands of a function on strings. OperandError for others."""
     for node in nodes:
         take(node, ("string",), function)
     return tuple(convert(node, STRING) for node in nodes)
+
+
+def _not_negative(function: str, count: int) -> int:
+    if count < 0:
+        raise OperandError(f"{function} takes a number of characters of 0 or more, not {count}")
+    return count
+
+
+def _tail(values: Values, count: int) -> Values:
+    return pc.utf8_slice_codeunits(values, -count) if count else pc.utf8_slice_codeunits(values, 0, 0)
+
+
+def _pad(values: Values, width: int, character: str, on_left: bool) -> Values:
+    fill = pc.utf8_lpad if on_left else pc.utf8_rpad
+    return fill(pc.utf8_slice_codeunits(values, 0, width), width=width, padding=character)
 
 
 def _length(values: Values) -> Values:

@@ -82,6 +82,11 @@ def computed_type(stored: pa.DataType) -> pa.DataType:
     return stored
 
 
+def plain_literal(type: pa.DataType) -> Literal:
+    """A NULL of a type, to ask what type it and others have in common."""
+    return Literal(pa.scalar(None, type), "NULL")
+
+
 def digits_of(node: Node) -> tuple[int, int]:
     """Precision and scale of an exact number: (digits, digits after the point)."""
     type = node.type
