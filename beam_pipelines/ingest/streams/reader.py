@@ -226,6 +226,8 @@ class LogReader(UnboundedReader):
 
     def _look(self, log: PartitionedLog, partitions: list[str]) -> None:
         now = _now()
+        if not partitions and not self._complete:
+            self._watermarks.expect()
         if NOBODY in self._watermarks.states:
             self._watermarks.quiet(NOBODY, now)
         waiting = log.backlog({each: self._ahead[each] for each in partitions}) if partitions else {}

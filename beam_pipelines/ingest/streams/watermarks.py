@@ -102,6 +102,10 @@ class Watermarks:
         self._states[partition] = self._states[partition]._replace(quiet_since=None)
         self._idle.pop(partition, None)
 
+    def expect(self) -> None:
+        """All are finished, and others may be added: hold the watermark for them as for one idle partition."""
+        self._states.setdefault(NOBODY, PartitionState())
+
     def finish(self, partition: str) -> None:
         """Nothing will ever come of it."""
         self._states[partition] = self._states[partition]._replace(finished=True)
