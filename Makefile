@@ -8,7 +8,7 @@ CODE := beam_pipelines benchmarks examples scripts tests setup.py
 INSTALLED := .venv/installed-$(shell cat requirements.txt setup.py pyproject.toml | cksum | tr ' ' '-')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test conformance runners servers lint format typecheck lock clean
+.PHONY: help setup demo test conformance runners servers lint format typecheck generated lock clean
 
 help:  ## show what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ format: setup  ## format the code, mend what can be mended
 
 typecheck: setup  ## check types, strictly
 	@$(BIN)/mypy beam_pipelines scripts examples
+
+generated: setup  ## write what derives from the pipelines' options: templates/*/ and docs/reference
+	@$(BIN)/python -m scripts.generated
 
 lock: setup  ## resolve requirements.txt again from setup.py, with hashes
 	$(BIN)/uv pip compile --quiet setup.py --extra dev --universal --python-version 3.11 --generate-hashes --upgrade \

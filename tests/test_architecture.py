@@ -27,7 +27,9 @@ ALLOWED = {
     "aggregate": SPINE | {"contract", "window"},
     "pipelines": SPINE | STAGES | {"contract", "decode"},
     # The one room that knows runners; it looks at what sinks left, and at the pipelines.
-    "launch": SPINE | {"contract", "pipelines", "sink", "dataflow_emulator", "doctor", "parity"},
+    "launch": SPINE | {"contract", "pipelines", "sink", "dataflow_emulator", "doctor", "parity", "templates"},
+    # A pipeline's packaging, from its options.
+    "templates": SPINE | {"pipelines"},
     # What a runner has to do, proven by small graphs, and what two runs left behind, compared.
     "doctor": SPINE,
     "parity": SPINE | {"sink"},

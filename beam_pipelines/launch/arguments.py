@@ -42,7 +42,7 @@ def _in_our_words(message: str) -> str:
 def pipeline_parser(entry: PipelineEntry, epilog: str) -> Parser:
     """The parser of `run PIPELINE`: the pipeline's options by group, and `--verbose`."""
     specs = options.specs(entry.options)
-    required = "".join(f" {spec.flag} {metavar(spec)}" for spec in specs if spec.required)
+    required = "".join(f" {spec.flag} {spec.placeholder}" for spec in specs if spec.required)
     prog = f"beam-pipelines run {entry.name}"
     usage = f"{prog}{required} [--OPTION VALUE …]".replace("%", "%%")
     parser = Parser(prog=prog, usage=usage, description=entry.description, epilog=epilog)
@@ -61,14 +61,9 @@ def add(group: Any, spec: OptionSpec) -> None:
     if spec.type is bool and not spec.many:
         settings |= {"nargs": "?", "const": "true", "metavar": "true|false"}
     else:
-        settings["metavar"] = metavar(spec)
+        settings["metavar"] = spec.placeholder
         settings["action"] = "append" if spec.many else "store"
     group.add_argument(spec.flag, **settings)
-
-
-def metavar(spec: OptionSpec) -> str:
-    """What stands for the value in help texts."""
-    return spec.metavar or ("|".join(spec.choices) if spec.choices else spec.type.__name__.upper())
 
 
 def described(spec: OptionSpec) -> str:

@@ -8,7 +8,7 @@ import textwrap
 from typing import Any
 
 from beam_pipelines import options
-from beam_pipelines.launch.arguments import default_text, metavar
+from beam_pipelines.launch.arguments import default_text
 from beam_pipelines.options import OptionSpec
 from beam_pipelines.pipelines import PipelineEntry
 
@@ -59,7 +59,7 @@ def _facts(spec: OptionSpec) -> dict[str, Any]:
 
 
 def _written(spec: OptionSpec) -> str:
-    return spec.flag if spec.type is bool else f"{spec.flag} {metavar(spec)}"
+    return spec.flag if spec.type is bool else f"{spec.flag} {spec.placeholder}"
 
 
 def _default(spec: OptionSpec) -> str:

@@ -81,6 +81,7 @@ class OptionSpec:
     requires: Parent | None
     param_type: str
     check: Callable[[Any], None] | None
+    example: str | None
 
     @property
     def flag(self) -> str:
@@ -104,6 +105,11 @@ class OptionSpec:
     def default_text(self) -> str | None:
         """The default as it would be written; None when there is none."""
         return None if self.default is None or self.default == () else values.as_text(self.default)
+
+    @property
+    def placeholder(self) -> str:
+        """What stands for the value in help texts."""
+        return self.metavar or ("|".join(self.choices) if self.choices else self.type.__name__.upper())
 
     @property
     def condition(self) -> str:
@@ -130,6 +136,7 @@ def option(
     meanings: Mapping[str, str] | None = None,
     param_type: str | None = None,
     check: Callable[[Any], None] | None = None,
+    example: str | None = None,
 ) -> Any:
     """Define an option as a dataclass field, typed `str`, `int`, `float`, `bool`, `Literal["a", "b"]`, `X | None`
     or `tuple[X, ...]`.
@@ -141,7 +148,8 @@ def option(
 
     `requires` names the option without which this one means nothing, or with `Parent("format", ("csv",))`
     also the values for which it does; who gives it nevertheless is told so. `param_type` is the flex
-    template's parameter type, one of `PARAM_TYPES`; it follows from the type if not given.
+    template's parameter type, one of `PARAM_TYPES`; it follows from the type if not given. `example` is a
+    value as one would write it, for commands in docs.
 
     >>> @dataclasses.dataclass(frozen=True)
     ... class Options:
@@ -161,6 +169,7 @@ def option(
         "meanings": types.MappingProxyType(dict(meanings or {})),
         "param_type": param_type,
         "check": check,
+        "example": example,
     }
     return dataclasses.field(default=default, metadata=facts, kw_only=True)
 
@@ -240,21 +249,23 @@ def _contradictions(spec: OptionSpec, known: Mapping[str, OptionSpec]) -> typing
         yield f"meanings are given of what is no choice: {', '.join(sorted(set(spec.meanings) - set(spec.choices)))}"
     if spec.pattern is not None and _NOT_EVERYWHERE.search(spec.pattern):
         yield f"the pattern {spec.pattern} uses what RE2 or ECMA-262 doesn't have"
-    yield from _wrong_default(spec)
+    yield from _unreadable("default", spec, spec.default_text)
+    yield from _unreadable("example", spec, spec.example)
     if spec.requires is not None:
         yield from _wrong_parent(spec.requires, spec, known)
 
 
-def _wrong_default(spec: OptionSpec) -> typing.Iterator[str]:
-    if spec.default_text is None:
+def _unreadable(what: str, spec: OptionSpec, text: str | None) -> typing.Iterator[str]:
+    """Whether a default or an example, as text, is a value of the option."""
+    if text is None:
         return
     try:
-        read = values.parsed(spec.rules, spec.default_text)
+        read = values.parsed(spec.rules, text)
     except ValueError as wrong:
-        yield f"its default breaks its own rules: {wrong}"
+        yield f"its {what} breaks its own rules: {wrong}"
     else:
-        if read != spec.default:
-            yield f"its default can't be written: {spec.default_text!r} reads as {read!r}, not {spec.default!r}"
+        if what == "default" and read != spec.default:
+            yield f"its default can't be written: {text!r} reads as {read!r}, not {spec.default!r}"
 
 
 def _wrong_parent(parent: Parent, spec: OptionSpec, known: Mapping[str, OptionSpec]) -> typing.Iterator[str]:

@@ -11,6 +11,9 @@ from typing import Any
 from beam_pipelines.errors import did_you_mean
 
 _SHOWN_CHARS = 200  # of a wrong value: enough to recognise it, short enough to leave the message readable
+WHOLE = "[+-]?[0-9]+"
+NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+LOGICAL = "[Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee]|[Yy][Ee][Ss]|[Nn][Oo]|1|0"
 _TRUE = ("true", "yes", "1")
 _FALSE = ("false", "no", "0")
 _OPENING, _CLOSING = "([{", ")]}"
@@ -119,15 +122,10 @@ def _typed(kind: type, value: Any) -> Any:
         if value.lower() in (*_TRUE, *_FALSE):
             return value.lower() in _TRUE
     elif kind is int:
-        if re.fullmatch(r"[+-]?[0-9]+", value):
+        if re.fullmatch(WHOLE, value):
             return int(value)
-    else:
-        try:
-            number = float(value)
-        except ValueError:
-            number = math.nan
-        if math.isfinite(number):
-            return number
+    elif re.fullmatch(NUMBER, value) and math.isfinite(number := float(value)):
+        return number
     raise ValueError(f"{_shown(value)} is not {_NAMES[kind]}")
 
 

@@ -4,6 +4,7 @@ A pipeline module holds
 
 * a docstring, whose first line says what the pipeline does;
 * `OPTIONS`, a frozen dataclass whose fields are made by `beam_pipelines.options.option`;
+* if it runs as a stream, `MODES`, in what ways it runs: some of `batch`, `exactly_once` and `at_least_once`;
 * a module `build` with `build(pipeline, options)`, which wires the graph, and, if a run of it can be
   checked and named beforehand, `identify(options) -> RunIdentity`, which raises UsageError for
   whatever can be found wrong without running.
@@ -37,6 +38,11 @@ class PipelineEntry:
     def options(self) -> type[Any]:
         """The dataclass of its options. Doesn't import Beam."""
         return self._load().OPTIONS
+
+    @property
+    def modes(self) -> tuple[str, ...]:
+        """In what ways it runs: `batch`, and as a stream `exactly_once` or `at_least_once`; the usual one first."""
+        return tuple(getattr(self._load(), "MODES", ("batch",)))
 
     @property
     def description(self) -> str:

@@ -69,6 +69,7 @@ def test_describe_as_json_holds_what_the_definition_holds(capsys: pytest.Capture
         "pattern": None,
         "requires": None,
         "param_type": "NUMBER",
+        "example": None,
     }
 
 

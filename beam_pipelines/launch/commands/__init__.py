@@ -10,6 +10,7 @@ COMMANDS = {
     "list": "list the pipelines",
     "describe": "describe a pipeline and its options",
     "contract lint": "check contract files",
+    "template build": "make a Dataflow flex template of a pipeline",
     "dead-letters cat": "print refused rows as JSON Lines",
     "doctor": "prove that a runner does what pipelines need",
     "parity": "run a pipeline on two runners and compare what comes of it",

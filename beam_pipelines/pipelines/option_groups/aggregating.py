@@ -18,12 +18,14 @@ class AggregatingOptions:
         group="aggregate",
         requires="aggregate",
         metavar="WINDOW",
+        example="fixed:1h",
     )
     group_by: tuple[str, ...] = option(
         "Columns to group by, separated by commas.",
         default=(),
         group="aggregate",
         metavar="COLUMNS",
+        example="country",
         requires="aggregate",
     )
     aggregate: str | None = option(
@@ -32,6 +34,7 @@ class AggregatingOptions:
         default=None,
         group="aggregate",
         metavar="SQL",
+        example="count(*) as events, count(distinct user) as users",
     )
     aggregate_shards: int | None = option(
         "Parts in which the groups of a window are merged; more suit millions of groups in one window. "

@@ -24,12 +24,14 @@ class ReadingOptions:
         group="input",
         metavar="GLOB",
         param_type="GCS_READ_FILE",
+        example="gs://my-bucket/events/*.jsonl.gz",
     )
     contract: str = option(
         "Open Data Contract Standard file (v3, YAML) that describes a row.",
         group="input",
         metavar="FILE",
         param_type="GCS_READ_FILE",
+        example="gs://my-bucket/contracts/events.odcs.yaml",
     )
     format: Literal["auto", "jsonl", "csv"] = option(
         "What the files hold; auto tells by content, then by suffix.",

@@ -17,6 +17,7 @@ class WritingOptions:
         group="output",
         metavar="FOLDER",
         param_type="GCS_WRITE_FOLDER",
+        example="gs://my-bucket/lake",
     )
     run_id: str | None = option(
         "Name of this run; a run that is already committed under it is not repeated. Default: made from the time.",
