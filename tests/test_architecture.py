@@ -27,12 +27,14 @@ ALLOWED = {
     "aggregate": SPINE | {"contract", "window"},
     "pipelines": SPINE | STAGES | {"contract", "decode"},
     # The one room that knows runners; it looks at what sinks left, and at the pipelines.
-    "launch": SPINE | {"contract", "pipelines", "sink", "dataflow_emulator", "doctor", "parity", "templates"},
+    "launch": SPINE | {"contract", "pipelines", "sink", "dataflow_emulator", "doctor", "parity", "report", "templates"},
     # A pipeline's packaging, from its options.
     "templates": SPINE | {"pipelines"},
     # What a runner has to do, proven by small graphs, and what two runs left behind, compared.
     "doctor": SPINE,
     "parity": SPINE | {"sink"},
+    # Runs as their files tell them, for people.
+    "report": SPINE | {"sink"},
     # A service of its own: it takes jobs from anybody and knows nothing of our pipelines.
     "dataflow_emulator": {"errors"},
     "__main__": {"launch"},

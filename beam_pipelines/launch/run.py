@@ -80,10 +80,23 @@ def _run(entry: PipelineEntry, request: Request) -> ExitCode:
     if result is None:
         print("submitted; not waiting for its end")
         return ExitCode.OK
+    seconds, ran = time.monotonic() - started, engine.ran(runner, beam_options, result)
     if run_id is not None:
         _show(options.output, run_id)
-    print(f"done in {time.monotonic() - started:.1f} s on {engine.ran(runner, beam_options, result)}")
+        _report_on(options.output, run_id, ran, seconds)
+    print(f"done in {seconds:.1f} s on {ran}")
     return ExitCode.OK
+
+
+def _report_on(output: str, run_id: str, ran: str, seconds: float) -> None:
+    """Write the report. The run is committed whether or not that goes well, so it only says so."""
+    from beam_pipelines import report
+
+    try:
+        report.note_launch(output, run_id, ran, seconds)
+        print(f"report             {report.write(output, run_id)}")
+    except Exception as error:
+        print(f"beam-pipelines: the run is committed, but its report can't be made: {error}", file=sys.stderr)
 
 
 def _named(options: Any) -> Any:

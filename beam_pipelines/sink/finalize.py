@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.options.pipeline_options import StandardOptions
 from apache_beam.transforms.window import GlobalWindows
 
 from beam_pipelines.ledger import LedgerEntry
@@ -15,6 +17,7 @@ from beam_pipelines.sink import storage
 from beam_pipelines.sink.commit import AtStep, no_step
 from beam_pipelines.sink.folder_writer import WrittenFile
 from beam_pipelines.sink.lake import WrittenRecord
+from beam_pipelines.sink.outline import outline
 from beam_pipelines.sink.publishing import finalize, utc_now
 from beam_pipelines.sink.runs import RunIdentity
 
@@ -64,7 +67,10 @@ class FinalizeRun(beam.PTransform):
         at_step: AtStep = no_step,
     ) -> None:
         super().__init__()
-        self._publish = _Publish(storage.root_of(output), run, clock, at_step)
+        self._output = storage.root_of(output)
+        self._run = run
+        self._clock = clock
+        self._at_step = at_step
 
     def __ror__(self, left: Inputs, label: str | None = None) -> Any:
         # Beam looks for PCollections in tuples only: a list would become a Create of its items.
@@ -75,6 +81,8 @@ class FinalizeRun(beam.PTransform):
         files, ledgers = inputs
         # Without it an empty run would leave nothing to group, and no step to fail or commit.
         pipeline = next(each.pipeline for each in (*files, *ledgers))
+        runner = pipeline.options.view_as(StandardOptions).runner
+        run = dataclasses.replace(self._run, engine={"runner": runner, **self._run.engine}, graph=outline(pipeline))
         records = [pipeline | "Once" >> beam.Create([_SEED]).with_output_types(_Record)]
         if ledgers:
             entries = [
@@ -98,7 +106,7 @@ class FinalizeRun(beam.PTransform):
             | "Records" >> beam.Flatten()
             | "AtOnePlace" >> beam.Map(lambda record: ("run", record)).with_output_types(tuple[str, _Record])
             | "Together" >> beam.GroupByKey()
-            | "Publish" >> beam.ParDo(self._publish).with_output_types(str)
+            | "Publish" >> beam.ParDo(_Publish(self._output, run, self._clock, self._at_step)).with_output_types(str)
         )
 
 

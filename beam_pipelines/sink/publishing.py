@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import platform
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timezone
+from importlib import metadata
 
 import beam_pipelines
 from beam_pipelines import ledger
@@ -81,6 +83,7 @@ def manifest_of(
     counts = balance.to_json()
     return {
         **run.to_json(),
+        "engine": {**run.engine, **_versions()},
         "created": utc_text(created),
         "beam_pipelines": beam_pipelines.__version__,
         "balance": {name: counts[name] for name in (*_HEADLINE, "balanced")},
@@ -95,6 +98,12 @@ def manifest_of(
             for file in worth_keeping(files)
         ],
     }
+
+
+def _versions() -> dict[str, str]:
+    """What the worker that commits runs with."""
+    packages = {name: metadata.version(name) for name in ("apache-beam", "pyarrow")}
+    return {"python": platform.python_version(), **packages}
 
 
 def worth_keeping(files: Iterable[WrittenFile]) -> list[WrittenFile]:

@@ -20,6 +20,7 @@ from typing import Any
 from beam_pipelines.errors import UsageError, did_you_mean
 from beam_pipelines.options import without_passwords
 from beam_pipelines.sink import storage
+from beam_pipelines.sink.outline import Step
 
 RUNS = "_runs"
 """Folder of the lake that tells of its runs; readers of Hive layouts skip names that start with `_`."""
@@ -64,10 +65,12 @@ class RunIdentity:
     started: datetime | None = None
     options: Mapping[str, object] = dataclasses.field(default_factory=dict)
     inputs: Mapping[str, object] = dataclasses.field(default_factory=dict)
-    contract: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    """`name`, `version` and `fingerprint`."""
+    contract: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    """`name`, `version` and `fingerprint`; `sensitive`, the names of fields whose values no report shows."""
     engine: Mapping[str, object] = dataclasses.field(default_factory=dict)
-    """The runner and what is known of it, by the caller's word."""
+    """The runner that was asked for; the versions it ran with are added when it is committed."""
+    graph: Sequence[Step] = ()
+    """The steps of the pipeline, for whoever draws it."""
 
     def __post_init__(self) -> None:
         check_run_id(self.run_id)
@@ -83,6 +86,7 @@ class RunIdentity:
             "inputs": _shown(self.inputs),
             "contract": dict(self.contract),
             "engine": _shown(self.engine),
+            "graph": list(self.graph),
         }
 
 

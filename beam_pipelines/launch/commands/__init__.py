@@ -11,6 +11,7 @@ COMMANDS = {
     "describe": "describe a pipeline and its options",
     "contract lint": "check contract files",
     "template build": "make a Dataflow flex template of a pipeline",
+    "report": "make a page that shows what a run did",
     "dead-letters cat": "print refused rows as JSON Lines",
     "doctor": "prove that a runner does what pipelines need",
     "parity": "run a pipeline on two runners and compare what comes of it",

@@ -33,5 +33,10 @@ def identify_run(pipeline: str, reading: ReadingOptions, writing: WritingOptions
         started=now,
         options=told,
         inputs=inputs_summary(inputs),
-        contract={"name": contract.name, "version": contract.version, "fingerprint": contract.fingerprint},
+        contract={
+            "name": contract.name,
+            "version": contract.version,
+            "fingerprint": contract.fingerprint,
+            "sensitive": [field.name for field in contract.fields if field.sensitive],
+        },
     )
