@@ -3,7 +3,11 @@ PYTHON ?= python3
 PYTEST_WORKERS ?= 2
 
 BIN := .venv/bin
-CODE := beam_pipelines benchmarks examples scripts tests setup.py
+CODE := beam_pipelines benchmarks examples scripts templates tests setup.py
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+  --no-emit-index-url --no-emit-find-links
+# What the image has beside the package's own needs: what pipelines on Dataflow read from and write to.
+IMAGE_EXTRAS := --extra kafka
 # Installed once for each content of the lock and of the package's metadata.
 INSTALLED := .venv/installed-$(shell cat requirements.txt setup.py pyproject.toml | cksum | tr ' ' '-')
 
@@ -57,9 +61,10 @@ typecheck: setup  ## check types, strictly
 generated: setup  ## write what derives from the pipelines' options: templates/*/ and docs/reference
 	@$(BIN)/python -m scripts.generated
 
-lock: setup  ## resolve requirements.txt again from setup.py, with hashes
-	$(BIN)/uv pip compile --quiet setup.py --extra dev --universal --python-version 3.11 --generate-hashes --upgrade \
-	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links --output-file requirements.txt
+lock: setup  ## resolve the pins and hashes of requirements.txt and of the image again
+	@$(COMPILE) setup.py --extra dev --upgrade --output-file requirements.txt
+	@$(COMPILE) setup.py $(IMAGE_EXTRAS) --constraint requirements.txt --upgrade --output-file templates/requirements.txt
+	@$(COMPILE) templates/build-requirements.in --upgrade --output-file templates/build-requirements.txt
 
 clean:  ## remove what was made, but not the runners in the cache
 	rm -rf .venv build dist demo *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,9 @@
+"""What a flex template's launcher starts: builds the pipeline of this image, hands it over, and exits."""
+
+import os
+import sys
+
+from beam_pipelines.launch.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["run", os.environ["BEAM_PIPELINES_TEMPLATE"], *sys.argv[1:]]))
