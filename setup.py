@@ -59,6 +59,7 @@ setup(
         "open-data-contract-standard>=3.2",
         "pyarrow>=25",
         "PyYAML>=6.0",
+        "rich>=14",
         "sqlglot>=30",
         "tenacity>=9.1",
         "zstandard>=0.25",

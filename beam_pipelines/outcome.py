@@ -9,7 +9,7 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.transforms.error_handling import ErrorHandler
 
-from beam_pipelines import ledger
+from beam_pipelines import ledger, progress
 from beam_pipelines.columnar import coder  # noqa: F401  registers the coder of batches
 from beam_pipelines.dead_letters import count_by_rule
 from beam_pipelines.ledger import LedgerEntry
@@ -60,7 +60,8 @@ def apply(source: beam.pvalue.PBegin | beam.PCollection[pa.RecordBatch], dofn: b
 def note(
     stage: str, outcome: str, rows: int, rule: str = "", output: str = ledger.ALL_OUTPUTS
 ) -> beam.pvalue.TaggedOutput:
-    """One ledger entry; the same number goes to a Beam counter, for live progress only."""
+    """One ledger entry; the same number goes to a Beam counter and to this process's, for live progress only."""
+    progress.count(outcome, rows)
     beam.metrics.Metrics.counter(stage, f"{outcome}:{rule}" if rule else outcome).inc(rows)
     return beam.pvalue.TaggedOutput(LEDGER, ledger.entry(stage, outcome, rows, rule, output))
 

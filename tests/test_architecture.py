@@ -13,7 +13,7 @@ PACKAGE = ROOT / "beam_pipelines"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 STAGES = {"ingest", "validate", "transform", "mask", "join", "window", "aggregate", "score", "sink"}
-SPINE = {"errors", "options", "ledger", "dead_letters", "outcome", "columnar", "uris", "retries"}
+SPINE = {"errors", "options", "ledger", "progress", "dead_letters", "outcome", "columnar", "uris", "retries"}
 """What every room may use."""
 
 ALLOWED = {

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 import apache_beam as beam
 import pyarrow as pa
 
-from beam_pipelines import ledger, outcome
+from beam_pipelines import ledger, outcome, progress
 from beam_pipelines.columnar.batches import MAX_BATCH_BYTES, MAX_BATCH_ROWS
-from beam_pipelines.columnar.provenance import FAILURES
+from beam_pipelines.columnar.provenance import FAILURES, PAYLOAD
 from beam_pipelines.dead_letters import letters_of
 from beam_pipelines.decode.dialect import CsvDialect
 from beam_pipelines.errors import UsageError
@@ -145,6 +145,7 @@ class _ReadRange(beam.DoFn):
                 batches = read_lines(file, path, start, stop, self._options)
             for batch in batches:
                 yield outcome.note(STAGE, ledger.READ, batch.num_rows)
+                progress.count(progress.BYTES, batch.column(PAYLOAD).nbytes)
                 if FAILURES in batch.schema.names:
                     yield from outcome.refuse(letters_of(batch, transform=STAGE), STAGE)
                 else:

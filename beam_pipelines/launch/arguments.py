@@ -51,6 +51,7 @@ def pipeline_parser(entry: PipelineEntry, epilog: str) -> Parser:
         if spec.group not in groups:
             groups[spec.group] = parser.add_argument_group(spec.group)
         add(groups[spec.group], spec)
+    parser.add_argument("--dry_run", action="store_true", help="check all that can be checked, draw the graph, end")
     parser.add_argument("--verbose", action="store_true", help="show Beam's log, and the traceback of an error")
     return parser
 
@@ -96,11 +97,12 @@ def seconds(text: str) -> float:
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What `run PIPELINE …` asks for: the pipeline's options, Beam's flags, and whether to be verbose."""
+    """What `run PIPELINE …` asks for: the pipeline's options, Beam's flags, and how to go about it."""
 
     options: Any
     beam_flags: list[str]
     verbose: bool
+    dry_run: bool
 
 
 def read(entry: PipelineEntry, argv: Sequence[str], epilog: str) -> Request:
@@ -111,12 +113,12 @@ def read(entry: PipelineEntry, argv: Sequence[str], epilog: str) -> Request:
     checked, unchecked = _until_dashes(argv)
     found, leftover = pipeline_parser(entry, epilog).parse_known_args(checked)
     values = vars(found)
-    verbose = values.pop("verbose")
+    verbose, dry_run = values.pop("verbose"), values.pop("dry_run")
     parsed, problems = options.examine(entry.options, values, source=entry.name)
     if leftover:
         problems += _wrong_for_beam(leftover, [spec.flag for spec in options.specs(entry.options)], entry.name)
     options.refuse(problems)
-    return Request(parsed, [*leftover, *unchecked], verbose)
+    return Request(parsed, [*leftover, *unchecked], verbose, dry_run)
 
 
 def check_for_beam(flags: list[str], parser: argparse.ArgumentParser, command: str) -> None:

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from types import ModuleType
 from typing import Any, NoReturn
@@ -19,15 +19,18 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
+from beam_pipelines import ledger
 from beam_pipelines.errors import UsageError
-from beam_pipelines.launch import advice, engine, preflight, summary
+from beam_pipelines.launch import advice, dry_run, engine, preflight, summary, watching
 from beam_pipelines.launch.arguments import Request
 from beam_pipelines.launch.exit_codes import ExitCode
 from beam_pipelines.launch.failures import Failure, explain
 from beam_pipelines.pipelines import PipelineEntry
 from beam_pipelines.sink import runs
 from beam_pipelines.sink.commit import abandon, finish
+from beam_pipelines.sink.outline import outline
 
+_PLAIN_TEXT = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".txt")
 _GOOD_STATES = (PipelineState.DONE, PipelineState.DRAINED, PipelineState.UPDATED)
 
 
@@ -60,17 +63,23 @@ def _run(entry: PipelineEntry, request: Request) -> ExitCode:
     runner = engine.name(beam_options)
     for unsure in preflight.check(beam_options):
         print(f"beam-pipelines: {unsure}", file=sys.stderr)
-    run_id = None
+    run_id, total_bytes = None, None
     if hasattr(build, "identify"):
         identity = build.identify(options)
         run_id = identity.run_id
+        total_bytes = _plain_bytes(identity.inputs)
         if finish(options.output, identity, _roots(options)) is not None:
             print(f"run {run_id} is committed already, with the same options and input: nothing was done")
             _show(options.output, run_id)
             return ExitCode.OK
+    pipeline = _wired(build, options, beam_options)
+    if request.dry_run:
+        print(f"{entry.name} would run on {engine.asked(beam_options)}. Nothing was read or written.\n")
+        print("\n".join(dry_run.drawn(outline(pipeline))))
+        return ExitCode.OK
     print(f"{entry.name}{f', run {run_id}' if run_id else ''}, on {engine.asked(beam_options)}", flush=True)
     try:
-        result = _run_to_end(build, options, beam_options)
+        result = _run_to_end(pipeline, beam_options, total_bytes)
     except BaseException:
         # A run id that we made is never run again, so nothing else would clear what the run left, raw
         # payloads among it. A job on Dataflow may go on without us.
@@ -120,27 +129,53 @@ def beam_options_of(flags: list[str]) -> PipelineOptions:
     return options
 
 
-def _run_to_end(build: ModuleType, options: Any, beam_options: PipelineOptions) -> PipelineResult | None:
-    """Run to the end; None if the end is not waited for, because it was asked so or a template was made."""
-    waits = not beam_options.view_as(StandardOptions).no_wait_until_finish
+def _wired(build: ModuleType, options: Any, beam_options: PipelineOptions) -> beam.Pipeline:
     try:
         pipeline = beam.Pipeline(options=beam_options)
     except ValueError as wrong:
         raise UsageError(str(wrong)) from wrong
     build.build(pipeline, options)
-    result = pipeline.run()
-    if not (waits and getattr(result, "has_job", True)):
-        return None
-    try:
-        state = result.wait_until_finish()
-    except KeyboardInterrupt:
-        # A Dataflow job goes on without us, as everyone who launches one expects; other jobs are ours.
-        if not type(result).__module__.startswith("apache_beam.runners.dataflow"):
-            result.cancel()
-        raise
+    return pipeline
+
+
+def _plain_bytes(inputs: Mapping[str, Any]) -> int | None:
+    """How many bytes will be read, where the names of all input files say that they hold plain text."""
+    plain = inputs.get("files", -1) == len(inputs.get("first", ())) and all(
+        path.endswith(_PLAIN_TEXT) for path in inputs["first"]
+    )
+    return inputs["bytes"] if plain else None
+
+
+def _run_to_end(
+    pipeline: beam.Pipeline, beam_options: PipelineOptions, total_bytes: int | None
+) -> PipelineResult | None:
+    """Run to the end; None if the end is not waited for, because it was asked so or a template was made."""
+    waits = not beam_options.view_as(StandardOptions).no_wait_until_finish
+    with watching.watched(total_bytes) as watch:
+        result = pipeline.run()
+        if not (waits and getattr(result, "has_job", True)):
+            return None
+        watch.follow(lambda: _counters(result))
+        try:
+            state = result.wait_until_finish()
+        except KeyboardInterrupt:
+            # A Dataflow job goes on without us, as everyone who launches one expects; other jobs are ours.
+            if not type(result).__module__.startswith("apache_beam.runners.dataflow"):
+                result.cancel()
+            raise
     if (state or result.state) not in _GOOD_STATES:
         raise _RunError(f"the job ended as {state or result.state}")
     return result
+
+
+def _counters(result: PipelineResult) -> dict[str, int]:
+    """The stages' own counters, as the runner tells them while the job runs; attempts, like all of this."""
+    found: dict[str, int] = {}
+    for counter in result.metrics().query()["counters"]:
+        outcome = counter.key.metric.name.partition(":")[0]
+        if outcome in (ledger.READ, ledger.DEAD_LETTERED):
+            found[outcome] = found.get(outcome, 0) + counter.result
+    return found
 
 
 def _show(output: str, run_id: str) -> None:

@@ -82,7 +82,8 @@ def test_a_run_ends_with_its_balance(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert lines[0] == "tally, run r1, on FnApiRunner, in this process"
     assert lines[1] == "balanced: 10 read = 0 written + 0 dead-lettered + 10 duplicate"
     assert lines[2] == f"balance, manifest  {lake}/_runs/r1/"
-    assert lines[3].startswith("done in ")
+    assert lines[3] == f"report             {lake}/_runs/r1/report.html"
+    assert lines[4].startswith("done in ")
 
 
 def test_a_run_without_a_name_gets_one(tmp_path: Path) -> None:
