@@ -3,7 +3,7 @@
 import os
 import sys
 
-from beam_pipelines.launch.cli import main
+from beam_pipelines.launch.flex_template import main
 
 if __name__ == "__main__":
-    sys.exit(main(["run", os.environ["BEAM_PIPELINES_TEMPLATE"], *sys.argv[1:]]))
+    sys.exit(main(os.environ["BEAM_PIPELINES_TEMPLATE"], sys.argv[1:]))

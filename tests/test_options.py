@@ -54,7 +54,7 @@ def test_a_repeated_option_adds_up() -> None:
 
 
 def test_what_is_not_given_or_left_blank_has_its_default() -> None:
-    assert parse(Options, {"input": "a", "level": "", "window": "", "codec": None, "ports": []}) == Options(
+    assert parse(Options, {"input": "a", "level": "", "window": "", "codec": None, "ports": [""]}) == Options(
         input=("a",)
     )
 
@@ -218,7 +218,7 @@ def test_the_parameter_type_follows_from_the_type() -> None:
             "it is always required, so it can't depend on another",
         ),
         (
-            {"a": (str, option("A.", default="", requires="b")), "b": (bool, option("B.", default=False))},
+            {"a": (str, option("A.", default="", requires="b")), "b": (bool, option("B.", default=True))},
             "it requires b, which always has a value: say for which ones",
         ),
         (
@@ -250,7 +250,7 @@ class Reading:
     aggregate: tuple[str, ...] = option("Aggregates.", default=())
     window: str | None = option("Window.", default=None, requires="aggregate")
     watch: bool = option("Whether to watch.", default=False)
-    poll: int = option("Seconds.", default=60, requires=Parent("watch", ("true",)))
+    poll: int = option("Seconds.", default=60, requires="watch")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn, TextIO
 
+from beam_pipelines.dataflow_emulator import flex_launcher
 from beam_pipelines.dataflow_emulator.emulator import DataflowEmulator
 from beam_pipelines.errors import UsageError
 
@@ -35,6 +36,16 @@ def add_arguments(parser: Any) -> None:
     parser.add_argument(
         "--worker_variable", action="append", default=[], metavar="NAME=VALUE", help="environment variable of workers"
     )
+    parser.add_argument(
+        "--image",
+        action="append",
+        default=[],
+        metavar="IMAGE=FILE",
+        help="an image that flex templates name, and the program of this machine that stands for it; once for each",
+    )
+    parser.add_argument(
+        "--image_variable", action="append", default=[], metavar="NAME=VALUE", help="environment variable of images"
+    )
     parser.add_argument("--work_dir", type=Path, metavar="DIR", help="keep the jobs' files and logs here")
     parser.add_argument("--record_only", action="store_true", help="receive and check jobs, but run none")
 
@@ -49,6 +60,7 @@ def serve(arguments: argparse.Namespace, output: TextIO) -> int:
         boot=arguments.boot,
         worker_packages=arguments.worker_package,
         worker_variables=dict(_variable(text) for text in arguments.worker_variable),
+        images=_images(arguments),
         work_dir=arguments.work_dir,
     )
     signal.signal(signal.SIGTERM, _interrupt)
@@ -76,11 +88,22 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG00
     raise KeyboardInterrupt
 
 
-def _variable(text: str) -> tuple[str, str]:
+def _variable(text: str, option: str = "--worker_variable") -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not (name and equals):
-        raise UsageError(f"--worker_variable: '{text}' is not NAME=VALUE")
+        raise UsageError(f"{option}: '{text}' is not NAME=VALUE")
     return name, value
+
+
+def _images(arguments: argparse.Namespace) -> dict[str, dict[str, str]]:
+    variables = dict(_variable(text, "--image_variable") for text in arguments.image_variable)
+    images = {}
+    for text in arguments.image:
+        image, program = _variable(text, "--image")
+        if not Path(program).is_file():
+            raise UsageError(f"--image: there is no file '{program}' to stand for {image}")
+        images[image] = variables | {flex_launcher.PROGRAM: str(Path(program).absolute())}
+    return images
 
 
 def _welcome(emulator: DataflowEmulator) -> str:

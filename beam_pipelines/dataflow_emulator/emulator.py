@@ -11,7 +11,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from beam_pipelines.dataflow_emulator import credentials, execute, job_routes, prism, worker_environment
+from beam_pipelines.dataflow_emulator import (
+    credentials,
+    execute,
+    flex_launcher,
+    flex_routes,
+    job_routes,
+    prism,
+    worker_environment,
+)
+from beam_pipelines.dataflow_emulator.failures import JobError
+from beam_pipelines.dataflow_emulator.flex_launcher import Launcher
 from beam_pipelines.dataflow_emulator.jobs import Job, Jobs, State
 from beam_pipelines.dataflow_emulator.service import HttpService
 from beam_pipelines.dataflow_emulator.storage import StorageEmulator
@@ -30,7 +40,9 @@ class DataflowEmulator:
     `run_jobs=False` receives and checks jobs but runs none: each stays RUNNING until it is cancelled
     (no Prism and no workers are needed then). `prism`, `boot`: programs, else found or built (see
     `prism.binary`, `worker_environment.boot`). `worker_packages`: requirements that workers have
-    besides Beam's and this package's. `worker_variables`: environment variables of workers.
+    besides Beam's and this package's. `worker_variables`: environment variables of workers. `images`: for
+    each image that a flex template may name, its environment variables; FLEX_TEMPLATE_PYTHON_PY_FILE among
+    them is a program of this machine, which is started with this process's Python.
     `work_dir`: keeps each job's files and logs; without it they are in a temporary directory.
 
     Raises UsageError on entering when something it needs is missing. Everything listens on loopback,
@@ -47,6 +59,7 @@ class DataflowEmulator:
         boot: Path | None = None,
         worker_packages: Iterable[str] = (),
         worker_variables: Mapping[str, str] | None = None,
+        images: Mapping[str, Mapping[str, str]] | None = None,
         cache: Path | None = None,
         work_dir: Path | None = None,
     ) -> None:
@@ -57,6 +70,7 @@ class DataflowEmulator:
         self._boot = boot
         self._worker_packages = tuple(worker_packages)
         self._worker_variables = dict(worker_variables or {})
+        self._images = dict(images or {})
         self._cache = cache or worker_environment.cache_directory()
         self._work_dir = work_dir
         self._threads: list[threading.Thread] = []
@@ -83,7 +97,10 @@ class DataflowEmulator:
             opened.callback(self.storage.stop)
             self.storage.start()
             self.jobs = Jobs(self._begin)
-            service = HttpService([*job_routes.routes(self.jobs), credentials.ROUTE], self._port)
+            service = HttpService(
+                [*job_routes.routes(self.jobs), *flex_routes.routes(self.jobs, self.storage), credentials.ROUTE],
+                self._port,
+            )
             opened.callback(service.stop)
             self.endpoint = service.endpoint
             self._credentials = credentials.write(self.directory, self.endpoint)
@@ -147,8 +164,28 @@ class DataflowEmulator:
         thread.start()
 
     def _carry_out(self, job: Job) -> None:
+        if job.launch is not None and not self._launched(job):
+            return
         if self._site is not None:
             execute.execute(job, self._site, self.storage)
         elif execute.receive(job, self.storage):
             job.move(State.JOB_STATE_RUNNING)
             job.wait_until_stopped()
+
+    def _launched(self, job: Job) -> bool:
+        """Whether the program of a flex template's image has submitted the job."""
+        launcher = Launcher(self._images, self.environment(), self.endpoint, self.directory / "launches")
+        try:
+            found = flex_launcher.launch(job, launcher, self.storage)
+        except JobError as failure:
+            job.fail(str(failure))
+            return False
+        if found is None:
+            job.move(job.stop_as)
+            return False
+        replaces = job.submission.job.replace_job_id
+        job.submission = found
+        job.move(State.JOB_STATE_PENDING)
+        if replaces:
+            self.jobs.replace(self.job(replaces), job)
+        return True

@@ -11,6 +11,7 @@ from typing import Any
 
 from google.cloud import dataflow_v1beta3 as dataflow
 
+from beam_pipelines.dataflow_emulator.flex_launch import Launch
 from beam_pipelines.dataflow_emulator.service import RefusalError, bad_request
 from beam_pipelines.dataflow_emulator.submission import Submission
 
@@ -51,18 +52,21 @@ def now() -> datetime.datetime:
 class Job:
     """One submitted job. All methods may be called from any thread.
 
-    `stop_as` is the terminal state somebody asked for (cancelled, drained, updated), or None;
-    `pipeline` is the submitted pipeline proto, once it was read from staging and its hash was right.
+    `stop_as` is the terminal state somebody asked for (cancelled, drained, updated), or None; `pipeline`
+    is the submitted pipeline proto, once it was read from staging and its hash was right. `launch` is what
+    a flex template's program is started with, None if a client submitted the job; until that program has
+    ended, `submission` holds no more than a name.
     """
 
-    def __init__(self, submission: Submission, id: str) -> None:
+    def __init__(self, submission: Submission, id: str, launch: Launch | None = None) -> None:
         self.submission = submission
         self.id = id
+        self.launch = launch
         self.pipeline: Any = None
         self.stop_as: Any = None
         self.replaced_by = ""
         self.created = now()
-        self._state = State.JOB_STATE_PENDING
+        self._state = State.JOB_STATE_PENDING if launch is None else State.JOB_STATE_QUEUED
         self._since = self.created
         self._changed = threading.Condition()
         self._messages: list[Any] = []
@@ -179,11 +183,15 @@ class Jobs:
         self._jobs: dict[str, Job] = {}
         self._lock = threading.Lock()
 
-    def create(self, submission: Submission) -> Job:
-        """Take a job. A repeated request returns the first one's job; a running job's name is a 409."""
+    def create(self, submission: Submission, launch: Launch | None = None) -> Job:
+        """Take a job. A repeated request returns the first one's job; a running job's name is a 409.
+
+        A job that replaces another does so at once; when it is launched, once its program has submitted it and
+        `replace` is called.
+        """
         with self._lock:
             for job in self._active(submission.project, submission.location, submission.name):
-                if job.submission.job.client_request_id == submission.job.client_request_id:
+                if launch is None and job.submission.job.client_request_id == submission.job.client_request_id:
                     return job
                 if job.id != submission.job.replace_job_id:
                     raise RefusalError(
@@ -192,14 +200,23 @@ class Jobs:
                         "If you want to submit a second job, try again by setting a different name.",
                     )
             old = self._replaced(submission)
-            job = Job(submission, _new_id())
+            job = Job(submission, _new_id(), launch)
             self._jobs[job.id] = job
-        if old is not None:
-            old.replaced_by = job.id
-            old.ask_to_stop(State.JOB_STATE_UPDATED)
-            job.say(Importance.JOB_MESSAGE_WARNING, f"The emulator starts afresh: no state is taken over from {old.id}")
+        if old is not None and launch is None:
+            self.replace(old, job)
         self._begin(job)
         return job
+
+    def replace(self, old: Job, job: Job) -> None:
+        """Stop a job for its successor."""
+        old.replaced_by = job.id
+        old.ask_to_stop(State.JOB_STATE_UPDATED)
+        job.say(Importance.JOB_MESSAGE_WARNING, f"The emulator starts afresh: no state is taken over from {old.id}")
+
+    def running(self, project: str, location: str, name: str) -> Job | None:
+        """The job of this name that hasn't ended, if there is one."""
+        with self._lock:
+            return next(iter(self._active(project, location, name)), None)
 
     def get(self, project: str, location: str, id: str) -> Job:
         """A job by its id. Raises a 404."""

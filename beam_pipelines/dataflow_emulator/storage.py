@@ -40,7 +40,7 @@ class StorageEmulator:
                 "pip install 'beam-pipelines[emulator]'"
             )
         self._directory = directory
-        self._buckets = tuple(buckets)
+        self.buckets = tuple(buckets)
         self._process: subprocess.Popen[bytes] | None = None
         self.endpoint = ""
 
@@ -50,7 +50,7 @@ class StorageEmulator:
         # Somebody else may take a free port before the emulator does.
         if not any(self._launch(log) for _ in range(_ATTEMPTS)):
             raise UsageError(f"gcp-storage-emulator did not start:\n{processes.tail(log)}")
-        for bucket in self._buckets:
+        for bucket in self.buckets:
             self.make_bucket(bucket)
 
     def _launch(self, log: Path) -> bool:

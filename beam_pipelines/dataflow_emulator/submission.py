@@ -48,12 +48,21 @@ class Submission:
 def read(request: Request) -> Submission:
     """Read the body of a create-job call. Raises a 400 that names the first field that is wrong."""
     job = request.message(dataflow.Job.pb(dataflow.Job()))
-    project, location = request.path["project"], request.path["location"]
-    if not _NAME.fullmatch(job.name):
+    return check(job, request.path["project"], request.path["location"])
+
+
+def check_name(name: str, field: str) -> None:
+    """Raise a 400 for what can't be a job's name."""
+    if not _NAME.fullmatch(name):
         raise bad_request(
-            f"job.name: '{job.name}' is not a job name; it has lower-case letters, digits and dashes, "
+            f"{field}: '{name}' is not a job name; it has lower-case letters, digits and dashes, "
             "begins with a letter and doesn't end with a dash"
         )
+
+
+def check(job: Any, project: str, location: str) -> Submission:
+    """Check a Job proto. Raises a 400 that names the first field that is wrong."""
+    check_name(job.name, "job.name")
     for field, path in (("project_id", project), ("location", location)):
         if getattr(job, field) not in ("", path):
             raise bad_request(f"job.{field}: '{getattr(job, field)}' is not '{path}', which the address says")

@@ -147,9 +147,9 @@ def option(
     and raises ValueError, whose text says what is allowed.
 
     `requires` names the option without which this one means nothing, or with `Parent("format", ("csv",))`
-    also the values for which it does; who gives it nevertheless is told so. `param_type` is the flex
-    template's parameter type, one of `PARAM_TYPES`; it follows from the type if not given. `example` is a
-    value as one would write it, for commands in docs.
+    also the values for which it does (of a switch that is off by default: that it is on); who gives it
+    nevertheless is told so. `param_type` is the flex template's parameter type, one of `PARAM_TYPES`; it
+    follows from the type if not given. `example` is a value as one would write it, for commands in docs.
 
     >>> @dataclasses.dataclass(frozen=True)
     ... class Options:
@@ -200,6 +200,7 @@ def specs(cls: type) -> list[OptionSpec]:
             default=None if required else field.default,
             **facts,
         )
+    found = {name: _switched(spec, found) for name, spec in found.items()}
     for spec in found.values():
         for wrong in _contradictions(spec, found):
             raise TypeError(f"{cls.__name__}.{spec.name}: {wrong}")
@@ -210,6 +211,14 @@ def _written_order(cls: type) -> list[str]:
     """Names of the fields as they are written; dataclasses has those of the last base first."""
     names = [name for base in cls.__bases__ for name in _written_order(base)]
     return list(dict.fromkeys([*names, *inspect.get_annotations(cls)]))
+
+
+def _switched(spec: OptionSpec, known: Mapping[str, OptionSpec]) -> OptionSpec:
+    """The option, whose parent has to be true if that is a switch that is off by default."""
+    above = known.get(spec.requires.name) if spec.requires is not None and not spec.requires.values else None
+    if above is None or above.default is not False:
+        return spec
+    return dataclasses.replace(spec, requires=Parent(above.name, ("true",)))
 
 
 def _kind(hint: Any, place: str) -> tuple[type, bool, tuple[str, ...]]:

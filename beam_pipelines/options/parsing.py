@@ -41,7 +41,7 @@ def examine(
     wrong: set[str] = set()
     for spec in known.values():
         value = values.get(spec.name)
-        if value is None or value in ("", [], ()):
+        if value is None or value == "" or (isinstance(value, (list, tuple)) and not any(each != "" for each in value)):
             if spec.required:
                 problems.append(f"{mark}{spec.name} is required: {spec.help}")
             continue
