@@ -51,6 +51,7 @@ setup(
     package_data={"beam_pipelines": ["py.typed", "report/*.j2"]},
     install_requires=[
         "apache-beam[aws,gcp]>=2.77,<3",
+        "datasketches>=5.2",
         "fastavro>=1.12",
         "google-cloud-bigquery>=3.40",
         "Jinja2>=3.1",

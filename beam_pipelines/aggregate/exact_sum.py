@@ -8,6 +8,7 @@ takes 10 bytes a digit; values of like size need 3 or 4. Infinities and NaN are 
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
@@ -190,3 +191,20 @@ def _round(states: pa.Array) -> pa.Array:
         sums = np.where(plus, np.inf, np.where(minus, -np.inf, sums))
         sums = np.where(nan | (plus & minus), np.nan, sums)
     return pa.array(sums, mask=states.is_null().to_numpy(zero_copy_only=False))
+
+
+def to_fractions(states: pa.Array) -> list[Fraction | float]:
+    """Each sum without rounding; inf or nan where a value was. Zero for a null."""
+    owners, places, values = _flatten(states)
+    ordinary = places < _INFINITE
+    base = int(places[ordinary].min()) if ordinary.any() else 0
+    wholes = np.zeros(len(states), object)
+    shifts = ((places[ordinary] - base) * _BITS).astype(object)
+    np.add.at(wholes, owners[ordinary], values[ordinary].astype(object) << shifts)
+    unit = Fraction(2) ** (base * _BITS + _LOWEST)
+    found: list[Fraction | float] = [whole * unit for whole in wholes.tolist()]
+    if not ordinary.all():
+        odd = np.unique(owners[~ordinary])
+        for place, value in zip(odd.tolist(), to_floats(states.take(pa.array(odd))).to_pylist(), strict=True):
+            found[place] = value
+    return found

@@ -1,18 +1,19 @@
-"""Columns aggregated by keys: Arrow's hash aggregation, and what it lacks (exact float sums, lists, sessions)."""
+"""Columns aggregated by keys: Arrow's hash aggregation, and the kernels of what it lacks; sessions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beam_pipelines.aggregate import exact_sum
 from beam_pipelines.aggregate.plan import MAX_TIME, MIN_TIME, ROWS, AggregationPlan
+from beam_pipelines.aggregate.states import KEPT, Keeping, Kernel
 from beam_pipelines.columnar.batches import concat
-from beam_pipelines.columnar.expressions import ExpressionOverflowError
+from beam_pipelines.columnar.expressions import EvaluationError, ExpressionOverflowError
 from beam_pipelines.columnar.expressions.types import INTEGER, MAX_DIGITS
 from beam_pipelines.window.assign import to_micros, to_times
 from beam_pipelines.window.sessions import find_sessions
@@ -25,15 +26,18 @@ _PLACE = "__place"
 Columns = Sequence[tuple[str, pa.Array]]
 """ROWS, MIN_TIME, MAX_TIME and the states of a plan, by name."""
 
-OF_ROWS = {"rows": "count", "count": "count", "sum": "sum", "min": "min", "max": "max", "distinct": "distinct"}
-"""Arrow's hash aggregation for each kind of state; of floats there is none that is exact."""
+Step = Literal["of_rows", "of_states"]
+"""Whether values of rows are aggregated, or states merged."""
 
-OF_PARTIALS = {"rows": "sum", "count": "sum", "sum": "sum", "min": "min", "max": "max"}
+_BOOKKEEPING = {
+    ROWS: Keeping("count", "sum"),
+    COUNTED: Keeping("count", "sum"),
+    MIN_TIME: Keeping("min", "min"),
+    MAX_TIME: Keeping("max", "max"),
+}
 
 
-def group_in_windows(
-    keys: Sequence[pa.Array], columns: Columns, plan: AggregationPlan, functions: Mapping[str, str]
-) -> pa.RecordBatch:
+def group_in_windows(keys: Sequence[pa.Array], columns: Columns, plan: AggregationPlan, step: Step) -> pa.RecordBatch:
     """Aggregate columns by window_start and groups into a partial. Sessions are found first, and linked.
 
     A link is a row of a group without rows or values, whose window_start is a time in its session.
@@ -44,7 +48,7 @@ def group_in_windows(
         links = pa.array(chain)
         linked = [keys[0].take(links), *(key.take(links) for key in keys[1:])]
         keys = [to_times(starts), *keys[1:]]
-    found_keys, found = group_columns(keys, columns, plan, functions)
+    found_keys, found = group_columns(keys, columns, plan, step)
     arrays = [*found_keys, *(found[name] for name in plan.partial_schema.names[len(keys) :])]
     partial = pa.RecordBatch.from_arrays(arrays, schema=plan.partial_schema)
     if links is None or not len(links):
@@ -66,41 +70,46 @@ def _numbers(keys: Sequence[pa.Array], rows: int) -> npt.NDArray[np.int64]:
 
 
 def group_columns(
-    keys: Sequence[pa.Array], columns: Columns, plan: AggregationPlan, functions: Mapping[str, str]
+    keys: Sequence[pa.Array], columns: Columns, plan: AggregationPlan, step: Step
 ) -> tuple[list[pa.Array], dict[str, pa.Array]]:
     """Aggregate columns (ROWS, MIN_TIME, MAX_TIME, states) by the keys: those of each group, its columns."""
     names = [f"k{place}" for place in range(len(keys))]
-    kinds = {ROWS: "rows", COUNTED: "rows", MIN_TIME: "min", MAX_TIME: "max"}
-    kinds |= {name: kind.kind for name, kind in plan.states.items()}
-    wanted: list[tuple[str, str, pc.FunctionOptions | None]] = []
     table = dict(zip(names, keys, strict=True))
-    numbered = False
+    wanted: list[tuple[str, str, pc.FunctionOptions | None]] = []
+    kernels: dict[str, Kernel] = {}
     for name, values in columns:
-        kind = kinds[name]
-        numbered |= kind not in functions
-        if kind in functions:
-            table[name] = _widened(values) if functions[kind] == "sum" else values
-            options = None
-            if functions[kind] in ("count", "distinct"):
-                options = pc.CountOptions(mode="all" if kind == "rows" else "only_valid")
-            wanted.append((name, functions[kind], options))
-    if numbered:
+        keeping = _BOOKKEEPING[name] if name in _BOOKKEEPING else KEPT[plan.states[name].kind]
+        function = getattr(keeping, step)
+        if not isinstance(function, str):
+            kernels[name] = function
+            continue
+        table[name] = _widened(values) if function == "sum" else values
+        options = None
+        if function in ("count", "distinct"):
+            options = pc.CountOptions(mode="all" if name in _BOOKKEEPING else "only_valid")
+        wanted.append((name, function, options))
+    if kernels:
         table[_PLACE] = pa.array(np.arange(len(keys[0])))
         wanted.append((_PLACE, "list", None))
     grouped = pa.TableGroupBy(pa.table(table), names, use_threads=False).aggregate(wanted)
-    groups = _group_numbers(grouped.column(f"{_PLACE}_list")) if numbered else np.empty(0, np.int64)
-
-    def result(name: str, values: pa.Array) -> pa.Array:
-        kind = kinds[name]
-        if kind in functions:
-            return _narrowed(_one(grouped.column(f"{name}_{functions[kind]}")), name, plan)
-        if kind == "distinct":
-            return _merge_distinct(values, groups, grouped.num_rows)
-        combine = exact_sum.merge_groups if functions is OF_PARTIALS else exact_sum.sum_groups
-        return combine(values, groups, grouped.num_rows)
-
-    found = {name: result(name, values) for name, values in columns}
+    found = {
+        name: _narrowed(_one(grouped.column(f"{name}_{function}")), name, plan)
+        for name, function, _ in wanted
+        if name != _PLACE
+    }
+    if kernels:
+        groups = _group_numbers(grouped.column(f"{_PLACE}_list"))
+        for name, values in columns:
+            if name in kernels:
+                found[name] = _apply(kernels[name], values, groups, grouped.num_rows, plan.states[name].sql)
     return [_one(grouped.column(name)) for name in names], found
+
+
+def _apply(kernel: Kernel, values: pa.Array, groups: npt.NDArray[np.int64], count: int, sql: str) -> pa.Array:
+    try:
+        return kernel(values, groups, count)
+    except EvaluationError as error:
+        raise EvaluationError(f"{sql}: {error}") from None
 
 
 def _widened(values: pa.Array) -> pa.Array:
@@ -131,18 +140,6 @@ def _group_numbers(places: pa.ChunkedArray) -> npt.NDArray[np.int64]:
     groups = np.empty(len(rows), np.int64)
     groups[rows] = np.repeat(np.arange(len(lists)), pc.list_value_length(lists).to_numpy())
     return groups
-
-
-def _merge_distinct(lists: pa.Array, groups: npt.NDArray[np.int64], count: int) -> pa.Array:
-    """Unite lists of distinct values by group number."""
-    owners = np.repeat(groups, pc.fill_null(pc.list_value_length(lists), 0).to_numpy())
-    table = pa.table({"group": owners, "value": lists.flatten()})
-    united = pa.TableGroupBy(table, "group", use_threads=False).aggregate([("value", "distinct")]).sort_by("group")
-    values = _one(united.column("value_distinct"))
-    lengths = np.zeros(count, np.int32)
-    lengths[united.column("group").to_numpy()] = pc.list_value_length(values).to_numpy()
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), values.flatten(), type=lists.type)
 
 
 def _one(column: pa.ChunkedArray) -> pa.Array:

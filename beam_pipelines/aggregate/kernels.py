@@ -4,36 +4,32 @@ A partial is a batch with one row for each (window, group) that holds what is ne
 exact sums, extremes, distinct values. Merging is associative and commutative to the last bit, floats
 included (`exact_sum`), so results depend on no order and no runner.
 
-Bytes of a group in a partial: 33 and its key, and for each count 8, min or max its value, sum of
-integers or decimals 16, sum of floats about 40, count(distinct) all distinct values (4 and the value).
+Bytes of a group in a partial: 33 and its key, and what docs/aggregates.md says of each function.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beam_pipelines.aggregate import exact_sum
-from beam_pipelines.aggregate.grouping import COUNTED, OF_PARTIALS, OF_ROWS, Columns, group_columns, group_in_windows
+from beam_pipelines.aggregate.grouping import COUNTED, Columns, group_columns, group_in_windows
 from beam_pipelines.aggregate.plan import (
     MAX_TIME,
     MIN_TIME,
     ROWS,
     WINDOW_START,
     AggregationPlan,
-    Call,
-    plan_aggregation,
 )
+from beam_pipelines.aggregate.values import value_of
 from beam_pipelines.columnar.batches import MAX_BATCH_ROWS, concat
-from beam_pipelines.columnar.expressions import EvaluationError, ExpressionOverflowError
-from beam_pipelines.columnar.expressions.casts import decimal_to_float
+from beam_pipelines.columnar.expressions import EvaluationError
 from beam_pipelines.columnar.expressions.node import spread
-from beam_pipelines.columnar.expressions.types import INTEGER, TIMESTAMP
+from beam_pipelines.columnar.expressions.types import TIMESTAMP
 from beam_pipelines.window.assign import to_micros, to_times, window_ends, window_starts
 from beam_pipelines.window.sessions import STEP
 from beam_pipelines.window.sliding import counts_in, window_starts_of
@@ -78,6 +74,9 @@ def aggregate(
     ...     ["window_start", "window_end", "__rows"]).to_pydict()
     {'country': ['DE', 'FR'], 'n': [2, 1], 'total': [4, 2]}
     """
+    # Imported here: it needs the parser, and a worker that merges partials does not.
+    from beam_pipelines.aggregate.planning import plan_aggregation
+
     plan = plan_aggregation(data.schema, aggregates, group_by=group_by, window=window, event_time=event_time)
     table = data if isinstance(data, pa.Table) else pa.Table.from_batches([data])
     partials = [partial_aggregate(batch, plan) for batch in table.to_batches(max_chunksize=MAX_BATCH_ROWS)]
@@ -101,7 +100,15 @@ def partial_aggregate(batch: pa.RecordBatch, plan: AggregationPlan) -> pa.Record
         *((name, times) for name in (ROWS, MIN_TIME, MAX_TIME)),
         *((name, spread(state.argument.evaluate(batch), rows)) for name, state in plan.states.items()),
     ]
-    return group_in_windows(keys, columns, plan, OF_ROWS)
+    return group_in_windows(keys, columns, plan, "of_rows")
+
+
+def nothing(plan: AggregationPlan) -> pa.RecordBatch:
+    """The partial of no rows of a plan without groups: merged into others it changes nothing."""
+    empty: dict[str, Any] = {ROWS: 0}
+    for name, state in plan.states.items():
+        empty[name] = 0 if state.kind == "count" else [] if state.kind in ("distinct", "tally", "steps") else None
+    return pa.RecordBatch.from_pylist([empty], plan.partial_schema)
 
 
 def merge_partials(partials: Iterable[pa.RecordBatch], plan: AggregationPlan) -> pa.RecordBatch:
@@ -118,7 +125,7 @@ def merge_partials(partials: Iterable[pa.RecordBatch], plan: AggregationPlan) ->
     joined = concat(batches) if batches else pa.RecordBatch.from_pylist([], plan.partial_schema)
     keys = [joined.column(name) for name in plan.key_types]
     columns = [(name, joined.column(name)) for name in (ROWS, MIN_TIME, MAX_TIME, *plan.states)]
-    return group_in_windows(keys, columns, plan, OF_PARTIALS)
+    return group_in_windows(keys, columns, plan, "of_states")
 
 
 def finish(partials: pa.RecordBatch, plan: AggregationPlan) -> pa.RecordBatch:
@@ -174,8 +181,11 @@ def _results(
         counted = pc.if_else(pa.array(here), counted, 0)
     columns = [(name, partials.column(name)) for name in (ROWS, MIN_TIME, MAX_TIME, *plan.states)]
     keys = [pa.array(owners), *(partials.column(key.name) for key in plan.keys)]
-    keys, merged = group_columns(keys, [*columns, (COUNTED, counted)], plan, OF_PARTIALS)
-    values = {call.sql: _value(call, merged, plan) for call in plan.calls}
+    keys, merged = group_columns(keys, [*columns, (COUNTED, counted)], plan, "of_states")
+    values = {
+        call.sql: value_of(call, [merged[plan.column_of(state)] for state in call.states], merged[ROWS])
+        for call in plan.calls
+    }
     finished = pa.RecordBatch.from_arrays(list(values.values()), names=list(values))
     arrays = [
         *_bounds(keys[0].to_numpy(), starts, ends, plan),
@@ -198,25 +208,3 @@ def session_ends(partials: pa.RecordBatch, plan: AggregationPlan) -> Integers:
     """End of each session, from partials that hold all of it: one gap after the last row."""
     last = to_micros(partials.column(MAX_TIME))
     return last - np.mod(last, STEP) + plan.window.size_micros
-
-
-def _value(call: Call, partials: Mapping[str, pa.Array], plan: AggregationPlan) -> pa.Array:
-    kept = [partials[plan.column_of(state)] for state in call.states]
-    if call.function == "rows":
-        return partials[ROWS]
-    if call.function == "distinct":
-        return pc.list_value_length(kept[0]).cast(INTEGER)
-    if call.function == "sum":
-        if call.states[0].kind == "float_sum":
-            return exact_sum.to_floats(kept[0])
-        try:
-            return kept[0].cast(call.type)
-        except pa.ArrowInvalid:
-            raise ExpressionOverflowError(
-                f"{call.sql}: a sum is beyond int64; sum DECIMALs instead: sum(CAST(… AS DECIMAL(19, 0)))"
-            ) from None
-    if call.function == "avg":
-        total, count = kept
-        sums = exact_sum.to_floats(total) if call.states[0].kind == "float_sum" else decimal_to_float(total)
-        return pc.divide(sums, count.cast(sums.type))
-    return kept[0]

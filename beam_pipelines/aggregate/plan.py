@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 from typing import Literal as OneOf
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from beam_pipelines.aggregate import exact_sum
 from beam_pipelines.columnar.expressions import Expression
-from beam_pipelines.columnar.expressions.casts import convert
-from beam_pipelines.columnar.expressions.node import Column, Node, OperandError, Values, apply
-from beam_pipelines.columnar.expressions.types import (
-    FLOAT,
-    INTEGER,
-    MAX_DIGITS,
-    TIMESTAMP,
-    computed_type,
-    kind_of,
-    name_of,
-    take,
-)
+from beam_pipelines.columnar.expressions.node import Column, Node, columns_of
+from beam_pipelines.columnar.expressions.types import INTEGER, TIMESTAMP
 from beam_pipelines.contract.model import RESERVED_PREFIX
-from beam_pipelines.errors import ExpressionError, UsageError
-from beam_pipelines.window.spec import NO_WINDOW, Window, parse_window
+from beam_pipelines.window.spec import Window
 
 WINDOW_START = "window_start"
 WINDOW_END = "window_end"
@@ -39,7 +26,11 @@ PARTIAL_VERSION = b"1"
 
 _VERSION_KEY = b"aggregate.partial"
 
-Kind = OneOf["count", "sum", "float_sum", "min", "max", "distinct"]
+Kind = OneOf[
+    "count", "sum", "float_sum", "float_products", "min", "max", "min_by", "max_by", "distinct", "tally", "frequent",
+    "hll", "steps",
+]  # fmt: skip
+"""How a state is kept; `states.KEPT` has the kernels of each."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +51,7 @@ class Call:
     states: tuple[State, ...]
     type: pa.DataType
     sql: str
+    parameters: tuple[Any, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,13 +75,19 @@ class AggregationPlan:
     @cached_property
     def states(self) -> dict[str, State]:
         """The states by their column in a partial; calls that need the same one share it."""
-        distinct = dict.fromkeys((state.kind, state.sql) for call in self.calls for state in call.states)
-        first = {(state.kind, state.sql): state for call in self.calls[::-1] for state in call.states}
-        return {f"{RESERVED_PREFIX}s{place}": first[key] for place, key in enumerate(distinct)}
+        found: dict[tuple[str, str, pa.DataType], State] = {}
+        for call in self.calls:
+            for state in call.states:
+                found.setdefault(_identity(state), state)
+        return {f"{RESERVED_PREFIX}s{place}": state for place, state in enumerate(found.values())}
+
+    @cached_property
+    def _columns(self) -> dict[tuple[str, str, pa.DataType], str]:
+        return {_identity(state): name for name, state in self.states.items()}
 
     def column_of(self, state: State) -> str:
         """Name of the partial's column that holds a state."""
-        return next(name for name, known in self.states.items() if (known.kind, known.sql) == (state.kind, state.sql))
+        return self._columns[_identity(state)]
 
     @cached_property
     def partial_schema(self) -> pa.Schema:
@@ -104,6 +102,13 @@ class AggregationPlan:
             ],
             metadata={_VERSION_KEY: PARTIAL_VERSION},
         )
+
+    @cached_property
+    def columns(self) -> frozenset[str]:
+        """Names of the columns that are read."""
+        nodes = [state.argument for state in self.states.values()]
+        times = [] if self.event_time is None else [self.event_time]
+        return frozenset(name for node in (*nodes, *self.keys, *times) for name in columns_of(node))
 
     @property
     def group_columns(self) -> tuple[str, ...]:
@@ -132,111 +137,5 @@ class AggregationPlan:
         return self.output_schema.append(pa.field(ROWS, INTEGER))
 
 
-def plan_aggregation(
-    schema: pa.Schema,
-    aggregates: str,
-    *,
-    group_by: Sequence[str] = (),
-    window: Window | str = NO_WINDOW,
-    event_time: str | None = None,
-) -> AggregationPlan:
-    """Check and compile an aggregation over batches of a schema.
-
-    `group_by` names columns of any type but floats and nested ones; nulls form one group. With a window,
-    `event_time` names a timestamp or date column. ExpressionError or UsageError says what is wrong.
-    """
-    # Imported here: the grammar needs the parser, and a worker that unpickles a plan does not.
-    from beam_pipelines.aggregate.grammar import parse_aggregates, resolve_group_by
-
-    window = parse_window(window)
-    names = resolve_group_by([group_by] if isinstance(group_by, str) else group_by, schema)
-    keys = tuple(_key(name, schema) for name in names)
-    if window.kind != "none" and event_time is None:
-        raise UsageError(f"window {window} needs an event time: say which column it is, or mark it in the contract")
-    calls, outputs = parse_aggregates(aggregates, schema, names)
-    times = None if event_time is None else _event_time(event_time, schema)
-    return AggregationPlan(keys, window, times, calls, outputs)
-
-
-def make_call(function: str, argument: Node | None, distinct: bool, sql: str) -> Call:
-    """Choose the states of a call; `argument` is None for count(*). OperandError when its type doesn't fit."""
-    if argument is None:
-        return Call("rows", (), INTEGER, sql)
-    if function == "count":
-        if not distinct:
-            return Call("count", (State("count", argument, INTEGER, argument.sql),), INTEGER, sql)
-        argument = _with_order("count(distinct)", argument)
-        return Call("distinct", (State("distinct", argument, pa.list_(argument.type), argument.sql),), INTEGER, sql)
-    if function in ("min", "max"):
-        argument = _with_order(function, argument)
-        kind: Kind = "min" if function == "min" else "max"
-        return Call(kind, (State(kind, argument, argument.type, argument.sql),), argument.type, sql)
-    if distinct:
-        raise OperandError(f"'{sql}': DISTINCT is supported in count only")
-    total = _sum(function, argument)
-    if function == "sum":
-        is_integer = kind_of(argument.type) == "integer"
-        type = FLOAT if total.kind == "float_sum" else INTEGER if is_integer else total.type
-        return Call("sum", (total,), type, sql)
-    return Call("avg", (total, State("count", argument, INTEGER, argument.sql)), FLOAT, sql)
-
-
-def _sum(function: str, argument: Node) -> State:
-    take(argument, ("integer", "decimal", "float"), function)
-    kind = kind_of(argument.type)
-    if kind == "null":
-        raise OperandError(f"{function}(NULL) has no type: CAST it")
-    if kind == "float":
-        return State("float_sum", argument, exact_sum.STATE, argument.sql)
-    # 128 bits hold any sum of 2**63 integers, so only the final value is checked to fit int64.
-    exact = argument if kind == "decimal" else convert(argument, pa.decimal128(19, 0))
-    return State("sum", exact, pa.decimal128(MAX_DIGITS, exact.type.scale), argument.sql)
-
-
-def _with_order(function: str, argument: Node) -> Node:
-    kind = kind_of(argument.type)
-    if kind in ("null", "other"):
-        raise OperandError(f"{function} can't compare values of type {name_of(argument.type)}")
-    return apply(_one_zero, (argument,), FLOAT, argument.sql) if kind == "float" else argument
-
-
-def _one_zero(values: Values) -> Values:
-    """-0.0 becomes 0.0 and every NaN the same one, or equal values would depend on which came first."""
-    return pc.if_else(pc.is_nan(values), float("nan"), pc.add(values, 0.0))
-
-
-def _key(name: str, schema: pa.Schema) -> Column:
-    if name.startswith(RESERVED_PREFIX) or name.lower() in (WINDOW_START, WINDOW_END):
-        raise ExpressionError(f"group_by: column '{name}' has the name of a result's own column; rename it first")
-    stored = schema.field(name).type
-    try:
-        type = computed_type(stored)
-    except OperandError as error:
-        raise ExpressionError(f"group_by: column '{name}' {error}") from None
-    if kind_of(type) == "float":
-        raise ExpressionError(
-            f"group_by: column '{name}' is {stored}, and floats make no groups (0.1 + 0.2 is not 0.3): "
-            "use a decimal, or derive a rounded integer"
-        )
-    if kind_of(type) in ("other", "null"):
-        raise ExpressionError(
-            f"group_by: column '{name}' is {stored}; groups are made of strings, integers, decimals, booleans, "
-            "dates and timestamps"
-        )
-    return Column(name, stored, type, name)
-
-
-def _event_time(name: str, schema: pa.Schema) -> Column:
-    from beam_pipelines.columnar.expressions.compile import find_column
-
-    name = find_column(name, schema)
-    stored = schema.field(name).type
-    try:
-        type = computed_type(stored)
-    except OperandError as error:
-        raise ExpressionError(f"event time: column '{name}' {error}") from None
-    if kind_of(type) == "date":  # the day's first moment in UTC, as validation stamps it
-        return Column(name, stored, TIMESTAMP, name)
-    if kind_of(type) != "timestamp":
-        raise ExpressionError(f"event time: column '{name}' is {name_of(type)}, and a timestamp or date is needed")
-    return Column(name, stored, type, name)
+def _identity(state: State) -> tuple[str, str, pa.DataType]:
+    return state.kind, state.sql, state.type

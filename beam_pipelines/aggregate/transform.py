@@ -7,7 +7,7 @@ they are shuffled, one element for each (window, shard).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import apache_beam as beam
@@ -16,13 +16,15 @@ from apache_beam.transforms.window import GlobalWindow, GlobalWindows, IntervalW
 from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
 from apache_beam.utils.windowed_value import PaneInfo, WindowedValue
 
-from beam_pipelines import ledger, outcome
+from beam_pipelines import outcome
 from beam_pipelines.aggregate.calendar_panes import FireCalendarWindows
-from beam_pipelines.aggregate.kernels import Pane, finish, finish_panes, merge_partials, partial_aggregate
-from beam_pipelines.aggregate.keys import by_time, by_window, start_of
-from beam_pipelines.aggregate.plan import AggregationPlan, plan_aggregation
-from beam_pipelines.columnar.batches import MAX_BATCH_ROWS, concat, split_to_bounds
-from beam_pipelines.columnar.coder import RecordBatchCoder
+from beam_pipelines.aggregate.collecting import MAX_HELD_GROUPS, CollectPartials
+from beam_pipelines.aggregate.combine import MergePartials
+from beam_pipelines.aggregate.kernels import Pane, finish, finish_panes, merge_partials
+from beam_pipelines.aggregate.keys import start_of
+from beam_pipelines.aggregate.plan import AggregationPlan
+from beam_pipelines.columnar import coder  # noqa: F401  registers the coder of batches
+from beam_pipelines.columnar.batches import split_to_bounds
 from beam_pipelines.errors import UsageError
 from beam_pipelines.ledger import LedgerEntry
 from beam_pipelines.window.firing import Firing, parse_firing
@@ -31,18 +33,6 @@ from beam_pipelines.window.late_rows import SplitLateRows
 from beam_pipelines.window.spec import NO_WINDOW, Window
 
 STAGE = "AggregateBatches"
-
-MAX_HELD_GROUPS = 8 * MAX_BATCH_ROWS
-"""Rows of partials held while a bundle goes on: about 10 MB, more with distinct counts."""
-
-MAX_HELD_BYTES = 32 << 20
-"""Bytes of merged partials held while a bundle goes on; distinct values make few groups large."""
-
-MIN_MERGED_BYTES = 8 << 20
-"""Bytes of partials that are worth merging; and as many as are merged already."""
-
-MIN_MERGED_ROWS = 2_048
-"""Fewer are joined, which takes 10 µs, not merged."""
 
 SHARDS_WITHOUT_WINDOW = 4
 
@@ -115,6 +105,9 @@ class AggregateBatches(beam.PTransform):
         trigger: str = "after_watermark",
         accumulation: str = "discarding",
     ) -> None:
+        # Imported here: it needs the parser, and a worker does not.
+        from beam_pipelines.aggregate.planning import plan_aggregation
+
         super().__init__()
         self._firing = parse_firing(trigger, allowed_lateness, accumulation)
         self._plan = plan_aggregation(schema, aggregates, group_by=group_by, window=window, event_time=event_time)
@@ -157,7 +150,7 @@ class AggregateBatches(beam.PTransform):
             # Held partials are emitted at the end of a bundle, whatever windows their rows came in.
             | "WithoutWindows" >> beam.WindowInto(GlobalWindows())
             | "Partials"
-            >> beam.ParDo(_Partials(plan, self._shards, in_keys=in_keys, counts=counts))
+            >> beam.ParDo(CollectPartials(plan, self._shards, in_keys=in_keys, counts=counts, stage=STAGE))
             .with_output_types(tuple[bytes, pa.RecordBatch], **{outcome.LEDGER: LedgerEntry})
             .with_outputs(outcome.LEDGER, main="partials")
         )
@@ -184,94 +177,6 @@ class AggregateBatches(beam.PTransform):
             | "Finish" >> beam.ParDo(_Finish(plan, told=firing is not None)).with_output_types(pa.RecordBatch)
         )
         return results, entries
-
-
-class MergePartials(beam.CombineFn):
-    """Combine partials of one aggregation (`kernels.partial_aggregate`) into one.
-
-    The accumulator is a list of partials, merged when as many groups have come as are merged already.
-    A merge costs 0.2 ms however small, so few rows are only joined, and a group may come out more than
-    once: `kernels.merge_partials` does the rest, for many windows at once.
-    """
-
-    def __init__(self, plan: AggregationPlan) -> None:
-        self._plan = plan
-
-    def create_accumulator(self) -> list[pa.RecordBatch]:
-        return []
-
-    def add_input(self, accumulator: list[pa.RecordBatch], partial: pa.RecordBatch) -> list[pa.RecordBatch]:
-        accumulator.append(partial)
-        return self._bounded(accumulator)
-
-    def merge_accumulators(self, accumulators: Iterable[list[pa.RecordBatch]]) -> list[pa.RecordBatch]:
-        merged: list[pa.RecordBatch] = []
-        for accumulator in accumulators:
-            merged = self._bounded([*merged, *accumulator])
-        return merged
-
-    def compact(self, accumulator: list[pa.RecordBatch]) -> list[pa.RecordBatch]:
-        if len(accumulator) < 2:
-            return accumulator
-        if sum(partial.num_rows for partial in accumulator) < MIN_MERGED_ROWS:
-            return [concat(accumulator)]
-        return [merge_partials(accumulator, self._plan)]
-
-    def extract_output(self, accumulator: list[pa.RecordBatch]) -> pa.RecordBatch:
-        return concat(accumulator) if accumulator else merge_partials([], self._plan)
-
-    def get_accumulator_coder(self) -> beam.coders.Coder:
-        return beam.coders.ListCoder(RecordBatchCoder())
-
-    def _bounded(self, accumulator: list[pa.RecordBatch]) -> list[pa.RecordBatch]:
-        waiting = sum(partial.num_rows for partial in accumulator[1:])
-        return self.compact(accumulator) if waiting > max(MAX_BATCH_ROWS, accumulator[0].num_rows) else accumulator
-
-
-class _Partials(beam.DoFn):
-    """Batches to (key, partial), merged over the bundle; one element for each window and shard."""
-
-    def __init__(self, plan: AggregationPlan, shards: int, *, in_keys: bool, counts: bool) -> None:
-        self._plan = plan
-        self._shards = shards
-        self._cut = by_window if in_keys else by_time
-        self._counts = counts
-        self.start_bundle()
-
-    def start_bundle(self) -> None:
-        self._held: list[pa.RecordBatch] = []
-        self._held_rows = 0
-        self._held_bytes = 0
-        self._merged_bytes = 0
-        self._earliest = MAX_TIMESTAMP
-
-    def process(
-        self, batch: pa.RecordBatch, timestamp: Timestamp = beam.DoFn.TimestampParam
-    ) -> Iterator[WindowedValue | beam.pvalue.TaggedOutput]:
-        if self._counts:
-            yield outcome.note(STAGE, ledger.AGGREGATED, batch.num_rows, output=ledger.AGGREGATES)
-        if not batch.num_rows:
-            return
-        partial = partial_aggregate(batch, self._plan)
-        self._earliest = min(self._earliest, timestamp)
-        self._held.append(partial)
-        self._held_rows += partial.num_rows
-        self._held_bytes += partial.nbytes
-        if self._held_rows > MAX_HELD_GROUPS or self._held_bytes > max(MIN_MERGED_BYTES, 2 * self._merged_bytes):
-            merged = merge_partials(self._held, self._plan)
-            self._held, self._held_rows = [merged], merged.num_rows
-            self._held_bytes = self._merged_bytes = merged.nbytes
-            if merged.num_rows > MAX_HELD_GROUPS // 2 or merged.nbytes > MAX_HELD_BYTES:
-                yield from self.finish_bundle()
-                self.start_bundle()
-
-    def finish_bundle(self) -> Iterator[WindowedValue]:
-        if not self._held:
-            return
-        merged = merge_partials(self._held, self._plan)
-        for key, micros, piece in self._cut(merged, self._plan, self._shards):
-            time = self._earliest if micros is None else Timestamp(micros=micros)
-            yield WindowedValue((key, piece), time, (GlobalWindow(),))
 
 
 class _ToPane(beam.DoFn):

@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beam_pipelines import ledger
-from beam_pipelines.aggregate import transform
+from beam_pipelines.aggregate import collecting, combine
+from beam_pipelines.aggregate.combine import MergePartials
 from beam_pipelines.aggregate.kernels import aggregate, finish, merge_partials, partial_aggregate
-from beam_pipelines.aggregate.plan import plan_aggregation
-from beam_pipelines.aggregate.transform import AggregateBatches, MergePartials
+from beam_pipelines.aggregate.planning import plan_aggregation
+from beam_pipelines.aggregate.transform import AggregateBatches
 from beam_pipelines.columnar.coder import RecordBatchCoder
 from beam_pipelines.errors import ExpressionError, UsageError
 
@@ -108,7 +109,7 @@ def test_random_batches_are_aggregated_as_one_table():
 
 
 def test_many_groups_leave_before_the_bundle_ends(monkeypatch):
-    monkeypatch.setattr(transform, "MAX_HELD_GROUPS", 20)
+    monkeypatch.setattr(collecting, "MAX_HELD_GROUPS", 20)
     rows = events(400, seed=3)
     with beam.Pipeline(runner="FnApiRunner") as pipeline:
         batches = pipeline | beam.Create(in_batches(rows, 4))
@@ -207,37 +208,37 @@ def test_the_combine_fn_is_the_same_along_three_paths(count, seed, bounded):
     """Merged, merged and compacted, and one after the other; small bounds make it merge on the way."""
     rows = events(count, seed)
     partials = [partial_aggregate(each.value, PLAN) for each in in_batches(rows, seed)]
-    combine = MergePartials(PLAN)
-    before = transform.MAX_BATCH_ROWS, transform.MIN_MERGED_ROWS
+    merging = MergePartials(PLAN)
+    before = combine.MAX_BATCH_ROWS, combine.MIN_MERGED_ROWS
     if bounded:
-        transform.MAX_BATCH_ROWS, transform.MIN_MERGED_ROWS = 4, 2
+        combine.MAX_BATCH_ROWS, combine.MIN_MERGED_ROWS = 4, 2
     try:
-        single = [combine.add_input(combine.create_accumulator(), partial) for partial in partials]
-        merged = combine.merge_accumulators([list(accumulator) for accumulator in single])
-        compacted = combine.merge_accumulators([combine.compact(list(accumulator)) for accumulator in single])
-        one_by_one = combine.create_accumulator()
+        single = [merging.add_input(merging.create_accumulator(), partial) for partial in partials]
+        merged = merging.merge_accumulators([list(accumulator) for accumulator in single])
+        compacted = merging.merge_accumulators([merging.compact(list(accumulator)) for accumulator in single])
+        one_by_one = merging.create_accumulator()
         for partial in partials:
-            one_by_one = combine.add_input(one_by_one, partial)
+            one_by_one = merging.add_input(one_by_one, partial)
         paths = [
-            results(combine.extract_output(accumulator))
-            for accumulator in (merged, combine.compact(compacted), one_by_one)
+            results(merging.extract_output(accumulator))
+            for accumulator in (merged, merging.compact(compacted), one_by_one)
         ]
     finally:
-        transform.MAX_BATCH_ROWS, transform.MIN_MERGED_ROWS = before
+        combine.MAX_BATCH_ROWS, combine.MIN_MERGED_ROWS = before
     wanted = ordered([expected(rows, **CASES["hours"])])
     assert paths == [wanted] * 3
 
 
 def test_accumulators_are_coded_as_lists_of_batches():
-    combine = MergePartials(PLAN)
-    coder = combine.get_accumulator_coder()
+    merging = MergePartials(PLAN)
+    coder = merging.get_accumulator_coder()
     partials = [partial_aggregate(each.value, PLAN) for each in in_batches(events(60), 2)]
-    accumulator = combine.compact(partials)
-    for value in (accumulator, combine.create_accumulator(), partials):
+    accumulator = merging.compact(partials)
+    for value in (accumulator, merging.create_accumulator(), partials):
         decoded = coder.decode(coder.encode(value))
         assert decoded == value
         assert all(part.schema.equals(PLAN.partial_schema, check_metadata=True) for part in decoded)
-    assert results(combine.extract_output(coder.decode(coder.encode(accumulator)))) == results(accumulator[0])
+    assert results(merging.extract_output(coder.decode(coder.encode(accumulator)))) == results(accumulator[0])
     one = RecordBatchCoder().encode(accumulator[0])
     assert len(coder.encode(accumulator)) < len(one) + 32
 
