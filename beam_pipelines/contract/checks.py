@@ -1,4 +1,4 @@
-"""Where a contract contradicts itself. The same checks for one read from a file and one built in Python."""
+"""Where a field contradicts itself. The same checks for one read from a file and one built in Python."""
 
 from __future__ import annotations
 
@@ -6,22 +6,17 @@ import functools
 import itertools
 import operator
 import zoneinfo
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, get_args
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, NamedTuple, get_args
 
 import pyarrow as pa
 
-from beam_pipelines.contract import patterns, values
+from beam_pipelines.contract import masks, patterns, values
+from beam_pipelines.contract.field import RESERVED_PREFIX, Field, OnFailure
 from beam_pipelines.contract.findings import shown
 from beam_pipelines.contract.time_formats import read_time_format
 from beam_pipelines.errors import did_you_mean
-
-if TYPE_CHECKING:
-    from beam_pipelines.contract.model import Field
-
-UNKNOWN_FIELDS = "_extra"
-"""Column that `onSchemaChange: evolve` adds; it is `columnar.provenance.EXTRA`, which can't be imported here."""
 
 BOUNDS = ("minimum", "exclusive_minimum", "maximum", "exclusive_maximum")
 
@@ -37,7 +32,6 @@ def field_conflicts(field: Field) -> list[Conflict]:
     """Return what contradicts itself within a field.
 
     >>> import pyarrow as pa
-    >>> from beam_pipelines.contract.model import Field
     >>> field_conflicts(Field("price", pa.int64(), minimum=10, maximum=5))[0].message
     'minimum 10 is above maximum 5: no value can pass'
     """
@@ -48,62 +42,7 @@ def field_conflicts(field: Field) -> list[Conflict]:
     return [*(list(_of_range(field)) or _of_enum(field)), *found]
 
 
-def contract_conflicts(
-    fields: Sequence[Field], deduplicate: bool, on_schema_change: str
-) -> Iterator[tuple[int | None, Conflict]]:
-    """Yield what contradicts itself between fields, each with the index of the field it is told at."""
-    if not fields:
-        yield None, Conflict(("fields",), "no fields")
-        return
-    for attribute, what in (
-        ("name", "field '{}' is there {} times"),
-        ("primary_key_position", "position {} of the primary key is taken {} times"),
-        ("partition_position", "position {} of the partition columns is taken {} times"),
-    ):
-        for value, places in _repeated(fields, attribute):
-            yield places[-1], Conflict((attribute,), what.format(value, len(places)))
-    for source, places in _repeated(fields, "source_name"):
-        if len({fields[index].name for index in places}) > 1:
-            names = ", ".join(fields[index].name for index in places)
-            yield places[-1], Conflict(("physical_name",), f"fields {names} are all read from '{source}'")
-    times = [index for index, field in enumerate(fields) if field.event_time]
-    if len(times) > 1:
-        names = ", ".join(fields[index].name for index in times)
-        yield times[-1], Conflict(("event_time",), f"more than one field is the event time: {names}")
-    if deduplicate and all(field.primary_key_position is None for field in fields):
-        yield None, Conflict(("deduplicate",), "deduplicate is set, but no field is a primaryKey")
-    if all(field.mask is not None and field.mask.method == "drop" for field in fields):
-        yield None, Conflict(("fields",), "every field is dropped by its mask: nothing is left to write")
-    elif all(
-        field.partition_position is not None or (field.mask is not None and field.mask.method == "drop")
-        for field in fields
-    ):
-        yield None, Conflict(("fields",), "every field is a partition column or dropped: nothing is left for the files")
-    if on_schema_change == "evolve" and any(field.name == UNKNOWN_FIELDS for field in fields):
-        message = f"with evolve, the column '{UNKNOWN_FIELDS}' holds unknown fields; rename the field of that name"
-        yield None, Conflict(("on_schema_change",), message)
-    yield from _unknown_word(None, "on_schema_change", on_schema_change)
-
-
-def _repeated(fields: Sequence[Field], attribute: str) -> list[tuple[Any, list[int]]]:
-    places: dict[Any, list[int]] = defaultdict(list)
-    for index, field in enumerate(fields):
-        places[getattr(field, attribute)].append(index)
-    return [(value, found) for value, found in places.items() if value is not None and len(found) > 1]
-
-
-def _unknown_word(index: int | None, attribute: str, word: str) -> Iterator[tuple[int | None, Conflict]]:
-    from beam_pipelines.contract import model
-
-    allowed = get_args({"on_schema_change": model.OnSchemaChange, "on_failure": model.OnFailure}[attribute])
-    if word not in allowed:
-        listed = ", ".join(allowed)
-        yield index, Conflict((attribute,), f"{attribute} {shown(word)} is not one of {listed}")
-
-
 def _of_name(field: Field) -> Iterator[Conflict]:
-    from beam_pipelines.contract.model import RESERVED_PREFIX
-
     if not field.name.strip():
         yield Conflict(("name",), "the name is empty")
     elif field.name.startswith(RESERVED_PREFIX):
@@ -129,7 +68,9 @@ def _of_values(field: Field) -> Iterator[Conflict]:
             yield Conflict(("multiple_of",), f"multiple_of {shown(field.multiple_of)} {wrong}")
         elif field.multiple_of <= 0:
             yield Conflict(("multiple_of",), f"multiple_of must be above 0, is {shown(field.multiple_of)}")
-    if field.enum is not None:
+    if field.enum is not None and values.is_nested(field.type):
+        yield Conflict(("enum",), f"enum is for plain values, not for {field.type}")
+    elif field.enum is not None:
         if not field.enum:
             yield Conflict(("enum",), "enum lists no value: none can pass")
         for value in field.enum:
@@ -265,8 +206,6 @@ def is_zone(name: str) -> bool:
 
 
 def _of_roles(field: Field) -> Iterator[Conflict]:
-    from beam_pipelines.contract import masks
-
     for attribute, role in (("primary_key_position", "primary key"), ("partition_position", "partition column")):
         position = getattr(field, attribute)
         if position is None:
@@ -283,5 +222,6 @@ def _of_roles(field: Field) -> Iterator[Conflict]:
         key = " as part of the primary key" if field.primary_key_position is not None else ""
         because = key or (" as the event time" if field.event_time else "")
         yield Conflict(("on_failure", "required"), f"on_failure 'null' would null a field that is required{because}")
-    for _, conflict in _unknown_word(None, "on_failure", field.on_failure):
-        yield conflict
+    if field.on_failure not in get_args(OnFailure):
+        listed = ", ".join(get_args(OnFailure))
+        yield Conflict(("on_failure",), f"on_failure {shown(field.on_failure)} is not one of {listed}")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 from beam_pipelines.contract.findings import Finding, Report
 from beam_pipelines.contract.model import OPEN_CLASSIFICATIONS
 from beam_pipelines.contract.odcs import read_text, split_path
 from beam_pipelines.contract.odcs.document import Document, read_document
+from beam_pipelines.contract.odcs.properties import Property
 
 
 def lint(text: str, object_name: str | None = None) -> list[Finding]:
@@ -41,7 +43,7 @@ def lint_contract(path: str | os.PathLike[str], object_name: str | None = None) 
 
 
 def _check_masks(document: Document, report: Report) -> None:
-    for each in (prop for found in document.objects for prop in found.properties):
+    for each in (prop for found in document.objects for outer in found.properties for prop in _unhidden(outer)):
         if not each.field.unmasked or "mask" in each.extensions.ours:
             continue  # a mask that can't be read has its own finding
         stated = f"classified '{each.field.classification}', but nothing says how it is masked"
@@ -50,3 +52,11 @@ def _check_masks(document: Document, report: Report) -> None:
         message = f"{stated}: set the custom property mask ({masks}), or classify it as open ({open_words})"
         line = each.node.line_of("classification")
         report.error(line, (*each.node.path, "classification"), message)
+
+
+def _unhidden(outer: Property) -> Iterator[Property]:
+    """Yield a property and those inside it, but for what is inside of one that is masked as a whole."""
+    yield outer
+    if outer.field.mask is None:
+        for child in outer.children:
+            yield from _unhidden(child)

@@ -8,7 +8,8 @@ from fractions import Fraction
 
 import pyarrow as pa
 
-from beam_pipelines.contract.model import Field
+from beam_pipelines.contract.field import Field
+from beam_pipelines.contract.values import is_nested
 from beam_pipelines.errors import did_you_mean
 
 TIMESTAMP_UNITS = ("year", "quarter", "month", "week", "day", "hour")
@@ -20,7 +21,7 @@ def check_mask(field: Field) -> str | None:
     """Return what is wrong with a field's mask for a field of its type and role; None when it is fine.
 
     >>> import pyarrow as pa
-    >>> from beam_pipelines.contract.model import Mask
+    >>> from beam_pipelines.contract.field import Mask
     >>> check_mask(Field("born", pa.date32(), mask=Mask("generalise", "yaer")))
     "field 'born': mask 'generalise:yaer' needs a unit of time: year, quarter, month, week. Did you mean 'year'?"
     >>> check_mask(Field("born", pa.date32(), mask=Mask("generalise", "year"))) is None
@@ -58,7 +59,11 @@ def _wrong_role(field: Field) -> str | None:
 
 def _wrong_type(field: Field) -> str | None:
     mask, kind = field.mask, field.type
-    if mask is None or mask.method in ("drop", "redact", "pseudonym"):
+    if mask is None or mask.method in ("drop", "redact"):
+        return None
+    if is_nested(kind):
+        return f"is for plain values, not for {kind}: use drop or redact, or mask the fields inside it"
+    if mask.method == "pseudonym":
         return None
     text = pa.types.is_string(kind)
     if mask.method == "keep_last":

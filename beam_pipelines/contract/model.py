@@ -4,105 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
-from decimal import Decimal
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 
-from beam_pipelines.contract import patterns
+from beam_pipelines.contract import contract_checks, nesting
+from beam_pipelines.contract.field import (
+    OPEN_CLASSIFICATIONS as OPEN_CLASSIFICATIONS,
+)
+from beam_pipelines.contract.field import (
+    RESERVED_PREFIX as RESERVED_PREFIX,
+)
+from beam_pipelines.contract.field import Field as Field
+from beam_pipelines.contract.field import Mask as Mask
+from beam_pipelines.contract.field import MaskMethod as MaskMethod
+from beam_pipelines.contract.field import OnFailure as OnFailure
+from beam_pipelines.contract.field import Scalar as Scalar
+from beam_pipelines.contract.field import parse_mask as parse_mask
+from beam_pipelines.contract.relations import Measure, Relationship
+from beam_pipelines.contract.rules import QualityRule, rule_conflicts
 from beam_pipelines.errors import ContractError, did_you_mean
 
-Scalar = str | int | float | bool | Decimal | date | datetime
-OnFailure = Literal["reject", "null", "warn", "fail"]
-OnSchemaChange = Literal["evolve", "freeze", "discard_row", "discard_value"]
-MaskMethod = Literal["drop", "redact", "keep_last", "generalise", "pseudonym"]
-
-RESERVED_PREFIX = "__"
-"""Columns that start so are ours (payload, provenance); a contract can't name them."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Mask:
-    """How a field's value is hidden: a method and its argument (`keep_last:4`, `generalise:month`)."""
-
-    method: MaskMethod
-    argument: str | None = None
-
-    def __str__(self) -> str:
-        return self.method if self.argument is None else f"{self.method}:{self.argument}"
-
-
-@dataclasses.dataclass(frozen=True)
-class Field:
-    """One column of a contract.
-
-    `type` is the Arrow type of its values: string, bool, int32, int64, float64, decimal128,
-    date32 or timestamp("us", "UTC"). A field of another type can't be read from text.
-    """
-
-    name: str
-    type: pa.DataType
-    required: bool = False
-    enum: tuple[Scalar, ...] | None = None
-    minimum: Scalar | None = None
-    maximum: Scalar | None = None
-    exclusive_minimum: Scalar | None = None
-    exclusive_maximum: Scalar | None = None
-    multiple_of: int | float | Decimal | None = None
-    min_length: int | None = None
-    max_length: int | None = None
-    pattern: str | None = None
-    """ECMA-262 regular expression, found anywhere in the value; `re2_pattern` is what Arrow runs."""
-    date_format: str | None = None
-    """Java DateTimeFormatter pattern of a date or timestamp; None is ISO 8601. See `time_formats`."""
-    default_timezone: str | None = None
-    """IANA zone of timestamps that carry none; None refuses such timestamps."""
-    event_time: bool = False
-    primary_key_position: int | None = None
-    """1-based place in the primary key; None when not part of it."""
-    partition_position: int | None = None
-    """1-based place among the partition columns; None when not one of them."""
-    classification: str | None = None
-    mask: Mask | None = None
-    on_failure: OnFailure = "reject"
-    description: str | None = dataclasses.field(default=None, repr=False)
-    physical_name: str | None = None
-    """Key or heading in the data when it is not `name`; see `source_name`."""
-    about: Mapping[str, Any] = dataclasses.field(default_factory=dict, compare=False, repr=False)
-    """What only informs (business name, tags, examples, …), as the contract's file has it."""
-
-    def __post_init__(self) -> None:
-        if self.primary_key_position is not None and not self.required:
-            object.__setattr__(self, "required", True)  # a key without a value is no key
-
-    @property
-    def source_name(self) -> str:
-        """The key of a JSON object or the heading of a CSV column that holds this field."""
-        return self.name if self.physical_name is None else self.physical_name
-
-    @property
-    def re2_pattern(self) -> str | None:
-        """The pattern as `pyarrow.compute.match_substring_regex` takes it."""
-        return None if self.pattern is None else patterns.to_re2(self.pattern)
-
-    @property
-    def unmasked(self) -> bool:
-        """True when the field is classified and nothing says how its values are hidden."""
-        return self.sensitive and self.mask is None
-
-    @property
-    def sensitive(self) -> bool:
-        """True when a value may not be shown in a message, a log or a report."""
-        return self.mask is not None or (
-            self.classification is not None and self.classification.lower() not in OPEN_CLASSIFICATIONS
-        )
-
-
-OPEN_CLASSIFICATIONS = frozenset({"public", "open", "unclassified", "none"})
-"""Classifications whose values may be shown as they are; any other is treated as sensitive."""
+OnSchemaChange = contract_checks.OnSchemaChange
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,16 +55,40 @@ class Contract:
     about: Mapping[str, Any] = dataclasses.field(default_factory=dict, compare=False, repr=False)
     """What only informs (team, roles, servers, …), as the contract's file has it."""
 
-    def __post_init__(self) -> None:
-        from beam_pipelines.contract import checks  # it knows masks, which know this module
+    relationships: tuple[Relationship, ...] = ()
+    """Foreign keys: fields whose values are those of a key elsewhere."""
 
+    quality: tuple[QualityRule, ...] = ()
+    """What a row, or the data set as a whole, has to be like; see `QualityRule`."""
+
+    measures: tuple[Measure, ...] = ()
+    """Named aggregates over the rows; they are no fields."""
+
+    def __post_init__(self) -> None:
+        for attribute in ("fields", "relationships", "quality", "measures"):
+            object.__setattr__(self, attribute, tuple(getattr(self, attribute)))
+        places = {name: place for place, name in enumerate(getattr(each, "name", None) for each in self.fields)}
+        in_order = sorted(self.quality, key=lambda rule: places.get(rule.fields[0], 0) if len(rule.fields) == 1 else -1)
+        object.__setattr__(self, "quality", tuple(in_order))  # as a file has them
+        strangers = [each for each in self.fields if not isinstance(each, Field)]
+        if strangers:
+            raise ContractError(self.name, [f"a field is a Field, not {each!r}" for each in strangers])
         findings = [
-            f"field '{field.name}': {conflict.message}"
+            f"field '{path}': {conflict.message}"
             for field in self.fields
-            for conflict in checks.field_conflicts(field)
+            for path, conflict in nesting.all_field_conflicts(field)
         ]
-        across = checks.contract_conflicts(self.fields, self.deduplicate, self.on_schema_change)
+        across = contract_checks.contract_conflicts(self.fields, self.deduplicate, self.on_schema_change)
         findings += [conflict.message for _, conflict in across]
+        for relationship in self.relationships:
+            if wrong := contract_checks.relationship_conflict(relationship, self.fields):
+                findings.append(f"relationship {relationship}: {wrong}")
+        for rule in self.quality:
+            findings += [
+                f"quality rule '{rule.name}': {wrong}" for _, wrong in rule_conflicts(rule, self.fields, self.name)
+            ]
+        for index, wrong in contract_checks.measure_conflicts(self.measures, self.fields):
+            findings.append(f"measure '{self.measures[index].name}': {wrong}")
         if findings:
             raise ContractError(self.name, findings)
 
@@ -171,6 +119,19 @@ class Contract:
         return _by_position({field.name: field.partition_position for field in self.fields})
 
     @property
+    def row_rules(self) -> tuple[QualityRule, ...]:
+        """The quality rules that validation judges in each row."""
+        return tuple(rule for rule in self.quality if rule.of_rows)
+
+    @property
+    def data_set_rules(self) -> tuple[QualityRule, ...]:
+        """The quality rules about the data set as a whole, with one for each field that is `unique`."""
+        deduplicated = self.primary_key if self.deduplicate else ()
+        unique = (field.name for field in self.fields if field.unique and deduplicated != (field.name,))
+        implied = (QualityRule("duplicateValues", "mustBe", 0, (name,)) for name in unique)
+        return (*implied, *(rule for rule in self.quality if not rule.of_rows))
+
+    @property
     def schema(self) -> pa.Schema:
         """The Arrow schema of a batch of valid rows; required fields are not nullable."""
         return pa.schema([pa.field(field.name, field.type, nullable=not field.required) for field in self.fields])
@@ -178,28 +139,20 @@ class Contract:
     @property
     def fingerprint(self) -> str:
         """Short hash of all that changes what a row means: not of its source, nor of what only informs."""
-        return hashlib.sha256(repr(self).encode()).hexdigest()[:16]  # they are kept out of the repr
+        return hashlib.sha256(repr(_told(self)).encode()).hexdigest()[:16]
+
+
+def _told(value: Any) -> Any:
+    """What is said of a row's meaning. What is left at its default is not part of it, so that a later version
+    of the model, with more to say, has the same fingerprints for what says no more."""
+    if isinstance(value, tuple):
+        return tuple(map(_told, value))
+    if not dataclasses.is_dataclass(value):
+        return value
+    attributes = [(field, getattr(value, field.name)) for field in dataclasses.fields(value) if field.repr]
+    return [(field.name, _told(told)) for field, told in attributes if told != field.default]
 
 
 def _by_position(positions: dict[str, int | None]) -> tuple[str, ...]:
     placed: Sequence[tuple[int, str]] = sorted((place, name) for name, place in positions.items() if place is not None)
     return tuple(name for _, name in placed)
-
-
-def parse_mask(text: str) -> Mask:
-    """Read `drop`, `redact`, `keep_last:4`, `generalise:month` or `pseudonym`.
-
-    >>> parse_mask("keep_last:4")
-    Mask(method='keep_last', argument='4')
-    """
-    method, _, argument = text.strip().partition(":")
-    shapes: dict[str, tuple[MaskMethod, str]] = {
-        "drop": ("drop", ""),
-        "redact": ("redact", ""),
-        "pseudonym": ("pseudonym", ""),
-        "keep_last": ("keep_last", r"[1-9]\d*"),
-        "generalise": ("generalise", r"\w+(\.\d+)?"),
-    }
-    if method not in shapes or re.fullmatch(shapes[method][1], argument) is None:
-        raise ValueError(f"mask '{text}' is not one of drop, redact, keep_last:N, generalise:UNIT, pseudonym")
-    return Mask(shapes[method][0], argument or None)

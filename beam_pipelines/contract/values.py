@@ -15,14 +15,62 @@ MAX_DECIMAL_PRECISION = 38
 """Digits of a decimal128."""
 
 
+SIMPLE = (pa.string(), pa.bool_(), pa.int32(), pa.int64(), pa.float64(), pa.date32(), TIMESTAMP)
+"""Types of values that hold no others, decimals aside."""
+
+MAX_LEVELS = 15
+"""Levels of objects, arrays and maps inside each other: what BigQuery takes (its quotas, "nested RECORD type")."""
+
+
 def is_supported(kind: pa.DataType) -> bool:
     """Tell whether a field can be of this type.
 
-    >>> is_supported(pa.int64()), is_supported(pa.int8())
+    >>> is_supported(pa.int64()), is_supported(pa.int8()), is_supported(pa.list_(pa.int64()))
+    (True, False, True)
+    """
+    if is_nested(kind):
+        return levels(kind) <= MAX_LEVELS and all(is_supported(inner) for inner in inner_types(kind))
+    return kind in SIMPLE or (pa.types.is_decimal128(kind) and 0 <= kind.scale <= kind.precision)
+
+
+def is_nested(kind: pa.DataType) -> bool:
+    """Tell whether its values are objects, arrays or maps, which hold other values.
+
+    >>> is_nested(pa.list_(pa.int64())), is_nested(pa.string())
     (True, False)
     """
-    simple = (pa.string(), pa.bool_(), pa.int32(), pa.int64(), pa.float64(), pa.date32(), TIMESTAMP)
-    return kind in simple or (pa.types.is_decimal128(kind) and 0 <= kind.scale <= kind.precision)
+    return bool(pa.types.is_struct(kind) or pa.types.is_list(kind) or pa.types.is_map(kind))
+
+
+def inner_types(kind: pa.DataType) -> list[pa.DataType]:
+    """The types of the values that those of a nested type hold, in order."""
+    if pa.types.is_struct(kind):
+        return [field.type for field in kind]
+    if pa.types.is_map(kind):
+        return [kind.key_type, kind.item_type]
+    return [kind.value_type] if pa.types.is_list(kind) else []
+
+
+def levels(kind: pa.DataType) -> int:
+    """How many objects, arrays and maps are inside each other, the outermost included.
+
+    >>> levels(pa.list_(pa.struct([("a", pa.int64())]))), levels(pa.int64())
+    (2, 0)
+    """
+    return 1 + max(map(levels, inner_types(kind)), default=0) if is_nested(kind) else 0
+
+
+def nullable(kind: pa.DataType) -> pa.DataType:
+    """The same type, in which any value inside may be null: that one is required is a rule, not a type.
+
+    >>> nullable(pa.struct([pa.field("a", pa.int64(), nullable=False)]))
+    StructType(struct<a: int64>)
+    """
+    if pa.types.is_struct(kind):
+        return pa.struct([(field.name, nullable(field.type)) for field in kind])
+    if pa.types.is_map(kind):
+        return pa.map_(nullable(kind.key_type), nullable(kind.item_type))
+    return pa.list_(nullable(kind.value_type)) if pa.types.is_list(kind) else kind
 
 
 def is_number(kind: pa.DataType) -> bool:
@@ -70,6 +118,8 @@ def misfit(value: object, kind: pa.DataType) -> str | None:
     >>> misfit(7, pa.int64()) is None
     True
     """
+    if is_nested(kind):
+        return f"is a plain value, not {kind}"
     if pa.types.is_string(kind):
         return None if isinstance(value, str) else "is not a string: put it in quotes"
     if pa.types.is_boolean(kind):

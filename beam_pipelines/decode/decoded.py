@@ -52,7 +52,7 @@ def check_contract(contract: Contract) -> None:
     findings = [
         f"field '{field.name}': {field.type} can't be read from text"
         for field in contract.fields
-        if not is_supported(field.type)
+        if not is_supported(field.type) or field.children
     ]
     if findings:
         raise ContractError(contract.source, findings)

@@ -9,7 +9,7 @@ import pytest
 
 from beam_pipelines.columnar.provenance import EXTRA
 from beam_pipelines.contract import Contract, Field, Mask
-from beam_pipelines.contract.checks import UNKNOWN_FIELDS
+from beam_pipelines.contract.contract_checks import UNKNOWN_FIELDS
 from beam_pipelines.errors import ContractError
 
 UTC = datetime.timezone.utc

@@ -35,13 +35,67 @@ def errors(findings: list[Finding]) -> list[Finding]:
 PROPERTIES = {
     "unknown type": ("name: a\nlogicalType: strnig  # <-", "'strnig' is not allowed. Did you mean 'string'?"),
     "no type": ("name: a  # <-\nrequired: true", "'logicalType' is missing, and no physicalType tells it"),
-    "object": ("name: a\nlogicalType: object  # <-", "'object' is not supported yet"),
-    "array": ("name: a\nlogicalType: array  # <-\nitems: {logicalType: string}", "'array' is not supported yet"),
-    "map": (
-        "name: a\nlogicalType: map  # <-\nmap: {key: {logicalType: string}, value: {logicalType: string}}",
-        "'map' is not supported yet",
+    "object of nothing": ("name: a\nlogicalType: object  # <-", "an object needs 'properties'"),
+    "array of what": ("name: a\nlogicalType: array  # <-", "an array needs 'items'"),
+    "map without value": ("name: a\nlogicalType: map\nmap: {key: {logicalType: string}}  # <-", "'value' is missing"),
+    "map of objects to": (
+        "name: a\nlogicalType: map\nmap:\n  key: {logicalType: array, items: {logicalType: string}}  # <-\n"
+        "  value: {logicalType: string}",
+        "the key of a map is a plain value",
     ),
-    "time": ("name: a\nlogicalType: time  # <-", "'time' is not supported yet"),
+    "time": ("name: a\nlogicalType: time  # <-", "'time' is not supported"),
+    "type inside": (
+        "name: a\nlogicalType: object\nproperties:\n  - {name: b, logicalType: strnig}  # <-",
+        "'strnig' is not allowed. Did you mean 'string'?",
+    ),
+    "no type inside": ("name: a\nlogicalType: array\nitems: {description: what}  # <-", "'logicalType' is missing"),
+    "rule inside": (
+        "name: a\nlogicalType: array\nitems:\n  logicalType: integer\n"
+        "  logicalTypeOptions: {minimum: 5, maximum: 1}  # <-",
+        "minimum 5 is above maximum 1",
+    ),
+    "key inside": (
+        "name: a\nlogicalType: object\nproperties:\n  - {name: b, logicalType: string, primaryKey: true}  # <-",
+        "a primary key is of properties of the row itself",
+    ),
+    "event time inside": (
+        "name: a\nlogicalType: object\nproperties:\n  - name: b\n    logicalType: date\n"
+        "    customProperties: [{property: eventTime, value: true}]  # <-",
+        "the event time is a field of the row itself",
+    ),
+    "quality inside": (
+        "name: a\nlogicalType: array\nitems:\n  logicalType: string\n"
+        "  quality: [{metric: nullValues, mustBe: 0}]  # <-",
+        "quality are judged at properties of the row itself",
+    ),
+    "a name of paths": (
+        "name: a\nlogicalType: object\nproperties:  # <-\n  - {name: b.c, logicalType: string}",
+        "choose another, and make this one its physicalName",
+    ),
+    "required inside": (
+        "name: a\nlogicalType: object\nlogicalTypeOptions: {required: [bb]}  # <-\n"
+        "properties:\n  - {name: b, logicalType: string}\n  - {name: bbb, logicalType: string}",
+        "there is no property 'bb' in it. Did you mean 'bbb'?",
+    ),
+    "distinct objects": (
+        "name: a\nlogicalType: array\nlogicalTypeOptions: {uniqueItems: true}  # <-\n"
+        "items: {logicalType: object, properties: [{name: b, logicalType: string}]}",
+        "unique_items can't compare items",
+    ),
+    "too few for too many": (
+        "name: a\nlogicalType: array\nlogicalTypeOptions: {minItems: 3, maxItems: 2}  # <-\n"
+        "items: {logicalType: string}",
+        "min_items 3 is above max_items 2",
+    ),
+    "mask of an object": (
+        "name: a\nlogicalType: object\nproperties: [{name: b, logicalType: string}]\n"
+        "customProperties: [{property: mask, value: pseudonym}]  # <-",
+        "use drop or redact, or mask the fields inside it",
+    ),
+    "unique object": (
+        "name: a\nlogicalType: object\nunique: true  # <-\nproperties: [{name: b, logicalType: string}]",
+        "unique can't compare values",
+    ),
     "vector": ("name: a\nlogicalType: vector  # <-\nlogicalTypeOptions: {dimensions: 3}", "'vector' is not supported"),
     "unknown key": (
         "name: a\nlogicalType: string\nrequird: true  # <-",
@@ -186,23 +240,92 @@ PROPERTIES = {
     ),
     "float key": ("name: a\nlogicalType: number\nprimaryKey: true  # <-", "a 64-bit float can't be a primary key"),
     "position without key": ("name: a\nlogicalType: string\nprimaryKeyPosition: 1  # <-", "without primaryKey: true"),
-    "unique": ("name: a\nlogicalType: string\nunique: true  # <-", "unique is not supported yet"),
-    "relationship": (
-        "name: a\nlogicalType: string\nrelationships:  # <-\n  - to: other.id",
-        "relationships (foreign keys) are not supported yet",
+    "relationship to no property": (
+        "name: a\nlogicalType: string\nrelationships:\n  - to: t.idd  # <-",
+        "'t' has no property 'idd'",
     ),
-    "library quality": (
-        "name: a\nlogicalType: string\nquality:\n  - metric: nullValues  # <-\n    mustBe: 0",
-        "quality rules of type 'library' are not supported yet",
+    "relationship to no id": (
+        "name: a\nlogicalType: string\nrelationships:\n  - to: schema/nosuch/properties/x  # <-",
+        "there is no schema object with the id 'nosuch'",
     ),
-    "sql quality": (
+    "unknown metric": (
+        "name: a\nlogicalType: string\nquality:\n  - {metric: nulValues, mustBe: 0}  # <-",
+        "'nulValues' is not allowed. Did you mean 'nullValues'?",
+    ),
+    "unknown unit": (
+        "name: a\nlogicalType: string\nquality:\n  - {metric: nullValues, mustBe: 0, unit: precent}  # <-",
+        "unit 'precent' is not known here. Did you mean 'percent'?",
+    ),
+    "no operator": ("name: a\nlogicalType: string\nquality:\n  - {metric: nullValues}  # <-", "'mustBe' is missing"),
+    "metric of the wrong level": (
+        "name: a\nlogicalType: string\nquality:\n  - {metric: rowCount, mustBe: 5}  # <-",
+        "rowCount counts all rows",
+    ),
+    "no argument": (
+        "name: a\nlogicalType: string\nquality:\n  - {metric: invalidValues, mustBe: 5}  # <-",
+        "invalidValues needs the argument validValues or a pattern",
+    ),
+    "argument of another type": (
+        "name: a\nlogicalType: integer\nquality:\n"
+        "  - {metric: missingValues, mustBe: 5, arguments: {missingValues: [0, 'N/A']}}  # <-",
+        "'N/A' is not a number",
+    ),
+    "unknown argument": (
+        "name: a\nlogicalType: string\nquality:\n"
+        "  - {metric: invalidValues, mustBe: 5, arguments: {validValue: [x]}}  # <-",
+        "invalidValues has no argument 'validValue'. Did you mean 'validValues'?",
+    ),
+    "pattern of a number": (
+        "name: a\nlogicalType: date\nquality:\n  - {metric: invalidValues, mustBe: 5, arguments: {pattern: x}}  # <-",
+        "a pattern is for strings",
+    ),
+    "no number": (
+        "name: a\nlogicalType: string\nquality:\n  - {metric: nullValues, mustBe: x}  # <-",
+        "takes a number",
+    ),
+    "range upside down": (
+        "name: a\nlogicalType: string\nquality:\n  - {metric: nullValues, mustBeBetween: [5, 1]}  # <-",
+        "5 is above 1",
+    ),
+    "no SQL": (
+        "name: a\nlogicalType: string\nquality:\n  - {type: sql, query: 'a is not >', mustBe: true}  # <-",
+        "can't be read as SQL",
+    ),
+    "SQL of an unknown field": (
+        "name: a\nlogicalType: string\nquality:\n  - {type: sql, query: fyne is not null, mustBe: true}  # <-",
+        "no column 'fyne'. Did you mean 'fine'?",
+    ),
+    "SQL that is no condition": (
+        "name: a\nlogicalType: string\nquality:\n  - {type: sql, query: length(a), mustBe: true}  # <-",
+        "is no condition, and is compared with true",
+    ),
+    "SQL of other types": (
+        "name: a\nlogicalType: string\nquality:\n  - {type: sql, query: a, mustBeGreaterThan: 0}  # <-",
+        "string",
+    ),
+    "SQL that counts nothing": (
         "name: a\nlogicalType: string\nquality:\n  - {type: sql, query: select 1, mustBe: 0}  # <-",
-        "quality rules of type 'sql' are not supported yet",
+        "does not count rows",
     ),
-    "measure": (
-        "name: a\nlogicalType: number\nsemanticType: measure  # <-\ntransformLogic: sum(x)",
-        "measures are not supported yet",
+    "SQL of another table": (
+        "name: a\nlogicalType: string\nquality:\n  - {type: sql, query: select count(*) from b, mustBe: 0}  # <-",
+        "reads b, and only the rows of 't' are there",
     ),
+    "SQL that groups": (
+        "name: a\nlogicalType: string\nquality:\n"
+        "  - {type: sql, query: 'select count(*) from t group by a', mustBe: 0}  # <-",
+        "GROUP is not supported",
+    ),
+    "measure of an unknown field": (
+        "name: a\nlogicalType: number\nsemanticType: measure\ntransformLogic: sum(x)  # <-",
+        "there is no field 'x'",
+    ),
+    "measure of one row": (
+        "name: a\nsemanticType: measure\ntransformLogic: fine  # <-",
+        "is no aggregate",
+    ),
+    "measure without logic": ("name: a  # <-\nsemanticType: measure", "a measure needs 'transformLogic'"),
+    "measure that is no SQL": ("name: a\nsemanticType: measure\ntransformLogic: 'sum(fine'  # <-", "read as SQL"),
     "reserved name": ("name: __payload  # <-\nlogicalType: string", "names that start with '__' are reserved"),
     "no name": ("logicalType: string  # <-", "'name' is missing"),
 }
@@ -302,12 +425,39 @@ DOCUMENTS = {
         "position 1 of the primary key is taken 2 times",
     ),
     "object quality": (
-        HEAD.replace(
-            "    properties:", "    quality:\n      - {metric: rowCount, mustBeGreaterThan: 5}\n    properties:"
-        )
+        HEAD.replace("    properties:", "    quality:\n      - {metric: nullValues, mustBe: 5}\n    properties:")
         + "      - {name: a, logicalType: string}",
         8,
-        "quality rules of type 'library' are not supported yet",
+        "nullValues is about one field: state it at the property",
+    ),
+    "duplicates of no properties": (
+        HEAD.replace(
+            "    properties:",
+            "    quality:\n      - metric: duplicateValues\n        mustBe: 0\n"
+            "        arguments: {properties: [a, bb]}\n    properties:",
+        )
+        + "      - {name: a, logicalType: string}\n      - {name: b, logicalType: string}",
+        10,
+        "there is no field 'bb'. Did you mean 'b'?",
+    ),
+    "relationship of another object": (
+        HEAD.replace("    properties:", "    relationships:\n      - {from: u.a, to: t.a}\n    properties:")
+        + "      - {name: a, logicalType: string}",
+        8,
+        "'from' names 'u', and this is 't'",
+    ),
+    "relationship of unequal sides": (
+        HEAD.replace("    properties:", "    relationships:\n      - {from: [t.a], to: [t.a, t.b]}\n    properties:")
+        + "      - {name: a, logicalType: string}\n      - {name: b, logicalType: string}",
+        8,
+        "1 fields refer to 2",
+    ),
+    "a name like a path": (
+        HEAD
+        + "      - {name: a, logicalType: object, properties: [{name: b, logicalType: string}]}\n"
+        + "      - {name: a.b, logicalType: string}",
+        9,
+        "field 'a.b' is named as a path inside 'a'",
     ),
 }
 
@@ -376,9 +526,17 @@ WARNINGS = {
         "name: a\nlogicalType: string\nprimaryKey: true\nrequired: false  # <-",
         "required all the same",
     ),
-    "unchecked key": (
-        "name: a\nlogicalType: string\nprimaryKey: true\nunique: true  # <-",
-        "nothing makes the key unique",
+    "example of another type": (
+        "name: a\nlogicalType: integer\nexamples: [1, two]  # <-",
+        "example 'two' is not a number",
+    ),
+    "date with a time of day": (
+        "name: a\nlogicalType: date\nphysicalType: TIMESTAMP  # <-",
+        "'TIMESTAMP' has a time of day, a date has none",
+    ),
+    "foreign key to another file": (
+        "name: a\nlogicalType: string\nrelationships:\n  - to: customers.id  # <-",
+        "there is no schema object 'customers' in this file",
     ),
     "quality of another engine": (
         "name: a\nlogicalType: string\nquality:\n  - {type: custom, engine: soda, implementation: x}  # <-",
@@ -445,7 +603,9 @@ def test_all_objects_are_linted_or_the_one_asked_for() -> None:
       - {name: b, logicalType: map}
 """
     )
-    assert [each.line for each in errors(lint(text)) if "not supported" in each.message] == [8, 11]
+    assert [
+        each.line for each in errors(lint(text)) if "needs 'items'" in each.message or "'map' is" in each.message
+    ] == [8, 11]
     assert {each.line for each in errors(lint(text, object_name="t"))} == {8}
 
 

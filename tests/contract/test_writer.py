@@ -1,5 +1,6 @@
 """A contract written out is the same when it is read again."""
 
+import dataclasses
 import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -11,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beam_pipelines.contract import Contract, Field, Mask, lint, parse_contract, read_contract, to_odcs
+from beam_pipelines.contract.relations import Measure
+from beam_pipelines.contract.rules import QualityRule
 from beam_pipelines.errors import ContractError
 
 FILES = Path(__file__).parent / "files"
@@ -110,6 +113,34 @@ def fields(draw: st.DrawFn, name: str) -> Field:
     )
 
 
+def nested(draw: st.DrawFn, name: str, levels: int = 2) -> Field:
+    """An object, array or map of drawn fields; `levels` of them at most."""
+    inner = [nested(draw, f"n{place}", levels - 1) if levels and draw(st.booleans()) else draw(fields(f"n{place}"))
+             for place in range(2)]  # fmt: skip
+    size = draw(st.sampled_from([{}, {"min_items": 1}, {"max_items": 2}, {"min_items": 0, "max_items": 1}]))
+    kind = draw(st.sampled_from(["object", "array", "map"]))
+    if kind == "object":
+        return Field.object(name, inner, required=draw(st.booleans()), **size)
+    if kind == "array":
+        distinct = draw(st.booleans()) and not inner[0].children
+        return Field.array(name, inner[0], unique_items=distinct, description="what", **size)
+    mask = draw(st.sampled_from([None, Mask("redact")]))
+    return Field.map(name, Field("key", pa.string(), pattern="^a"), inner[0], mask=mask, **size)
+
+
+RULES = (
+    QualityRule("rowCount", "mustBeBetween", (1, 10), title="few", about={"dimension": "coverage"}),
+    QualityRule("nullValues", "mustBeLessThan", 1.5, ("time",), unit="percent", severity="warning"),
+    QualityRule("missingValues", "mustBe", 0, ("key",), listed=(None, 0, -1)),
+    QualityRule("invalidValues", "mustNotBe", 3, ("time",), listed=(datetime.datetime(2020, 1, 1, tzinfo=UTC),)),
+    QualityRule("duplicateValues", "mustBeLessOrEqualTo", 3, ("key", "time")),
+    QualityRule("duplicateValues", "mustBe", 0, ("key",)),
+    QualityRule("sql", "mustBe", True, query="key > 0 -- positive", description="what"),
+    QualityRule("sql", "mustBe", 0, ("key",), query="SELECT count(*) FROM {object} WHERE {property} < 0"),
+    QualityRule("sql", "mustBeGreaterThan", Decimal("0.5"), query="key * 1.5"),
+)
+
+
 @st.composite
 def contracts(draw: st.DrawFn) -> Contract:
     names = draw(
@@ -117,13 +148,17 @@ def contracts(draw: st.DrawFn) -> Contract:
     )
     key = Field("key", pa.int64(), primary_key_position=1)
     time = Field("time", TIMESTAMP, event_time=True, partition_position=2)
-    drawn = tuple(draw(fields(name)) for name in names if name not in ("key", "time"))
+    drawn = [draw(fields(name)) for name in names if name not in ("key", "time")]
+    if draw(st.booleans()):
+        drawn.append(nested(draw, "a nest"))
     return Contract(
         draw(TEXTS.filter(bool)),
-        (key, time, *drawn),
+        (dataclasses.replace(key, unique=draw(st.booleans())), time, *drawn),
         version=draw(TEXTS.filter(bool)),
         deduplicate=draw(st.booleans()),
         on_schema_change=draw(st.sampled_from(["evolve", "freeze", "discard_row", "discard_value"])),
+        quality=tuple(rule for rule in RULES if draw(st.booleans())),
+        measures=draw(st.sampled_from([(), (Measure("how many", "count(*)"),)])),
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from beam_pipelines.contract.findings import Path, Report, shown
 from beam_pipelines.contract.odcs import standard
 from beam_pipelines.contract.odcs.extensions import read_extensions
-from beam_pipelines.contract.odcs.objects import SchemaObject, read_object
+from beam_pipelines.contract.odcs.objects import SchemaObject, is_measure, read_object
 from beam_pipelines.contract.odcs.types import SUPPORTED, logical_type
 from beam_pipelines.contract.odcs.yaml_tree import Node, read_tree
 from beam_pipelines.errors import did_you_mean
@@ -21,7 +21,7 @@ _READ = frozenset({"version", "kind", "apiVersion", "id", "schema"})
 _INFORMING_KEYS = frozenset(
     "id description businessName tags authoritativeDefinitions synonyms examples deprecated "  # noqa: SIM905
     "criticalDataElement encryptedName transformSourceObjects transformLogic transformDescription context label vendor "
-    "dataGranularityDescription quality relationships".split()
+    "dataGranularityDescription".split()
 )
 """Keys of elements in which what the standard forbids is no more than worth a warning."""
 
@@ -53,7 +53,7 @@ def read_document(text: str, report: Report, object_name: str | None, choose: bo
     version = root.get("version")
     about = {key: node.data for key, node in root.value.items() if key not in _READ and node.value is not None}
     about["id"] = node.string if (node := root.get("id")) else None
-    objects = [read_object(each, logical, report) for each in chosen]
+    objects = [read_object(each, logical, root, report) for each in chosen]
     return Document((version.string if version else None) or "", objects, about)
 
 
@@ -124,7 +124,7 @@ def _settle_types(root: Node, api_version: str, report: Report, chosen: list[Nod
     The standard's schema takes a property without logicalType for one of every type at once.
     """
     node = root.get("schema")
-    tops = {id(item) for each in chosen for item in _children(each)}
+    needed = _descendants(chosen)
     waiting = [item for each in (node.items if node is not None else ()) for item in _children(each)]
     seen: set[int] = set()
     while waiting:
@@ -138,9 +138,21 @@ def _settle_types(root: Node, api_version: str, report: Report, chosen: list[Nod
         if item.get("logicalType") is None:
             item.value["logicalType"] = Node(item.line, logical or "boolean")  # the one type with no options
             item.key_lines.setdefault("logicalType", item.line)
-            if logical is None and id(item) in tops:
+            if logical is None and id(item) in needed and not is_measure(item):
                 message = f"'logicalType' is missing, and no physicalType tells it. Supported: {', '.join(SUPPORTED)}."
                 report.error(item.line, item.path, message)
+
+
+def _descendants(objects: list[Node]) -> set[int]:
+    """The id() of each property of the objects, at any depth."""
+    found: set[int] = set()
+    waiting = [item for each in objects for item in _children(each)]
+    while waiting:
+        item = waiting.pop()
+        if id(item) not in found:
+            found.add(id(item))
+            waiting += _children(item)
+    return found
 
 
 def _children(node: Node) -> list[Node]:

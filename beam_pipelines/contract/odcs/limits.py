@@ -35,7 +35,7 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _MOMENT = re.compile(r"(\d{4}-\d{2}-\d{2})([T ]\d{2}:\d{2}(:\d{2}([.,]\d{1,6})?)?)?\s*(Z|[+-]\d{2}:?\d{2})?", re.ASCII)
 
 
-class _Unreadable(Exception):  # noqa: N818  its text is the finding
+class UnreadableError(Exception):
     """A stated value is none of the type."""
 
 
@@ -48,7 +48,7 @@ def read_bounds(item: Node, kind: FieldType, zone: str | None, report: Report) -
             continue
         try:
             value = _bound(node, attribute, kind.type, zone)
-        except _Unreadable as error:
+        except UnreadableError as error:
             report.error(node.line, node.path, f"{shown(node.data)} {error}")
         else:
             if value is not None:
@@ -72,9 +72,9 @@ def read_multiple_of(item: Node, kind: pa.DataType, report: Report) -> int | flo
         step = Fraction(values.step(kind))
         units = (exact / step).numerator  # of the values on the grid, every so many are multiples
         if units * step > Fraction(values.last(kind)):
-            raise _Unreadable(f"is above the greatest value of {kind}")
+            raise UnreadableError(f"is above the greatest value of {kind}")
         return _on_grid(units, kind)
-    except _Unreadable as error:
+    except UnreadableError as error:
         report.error(node.line, node.path, f"{shown(node.data)} {error}")
         return None
 
@@ -97,7 +97,7 @@ def read_enum(
             continue  # a null needs no leave when it is not required
         try:
             value = read_value(node, kind, zone)
-        except _Unreadable as error:
+        except UnreadableError as error:
             report.error(node.line, node.path, f"enum value {shown(node.data)} {error}")
         else:
             if value in found:
@@ -124,12 +124,21 @@ def read_value(node: Node, kind: pa.DataType, zone: str | None) -> Any:
         units = exact / Fraction(values.step(kind))
         if units.denominator != 1:
             integer = pa.types.is_integer(kind)
-            raise _Unreadable("is not a whole number" if integer else f"has more decimal places than {kind}")
+            raise UnreadableError("is not a whole number" if integer else f"has more decimal places than {kind}")
         value = _on_grid(units.numerator, kind)
     wrong = values.misfit(value, kind)
     if wrong:
-        raise _Unreadable(wrong)
+        raise UnreadableError(wrong)
     return value
+
+
+def misfit(node: Node, kind: pa.DataType, zone: str | None) -> str | None:
+    """Say why a scalar is no value of the type; None when it is."""
+    try:
+        read_value(node, kind, zone)
+    except UnreadableError as error:
+        return str(error)
+    return None
 
 
 def _bound(node: Node, attribute: str, kind: pa.DataType, zone: str | None) -> Any:
@@ -145,7 +154,7 @@ def _bound(node: Node, attribute: str, kind: pa.DataType, zone: str | None) -> A
         nearest, furthest = furthest, nearest
     beyond = value > furthest if low else value < furthest
     if beyond or ("exclusive" in attribute and value == furthest):
-        raise _Unreadable(f"leaves no value of {kind}")
+        raise UnreadableError(f"leaves no value of {kind}")
     if value < nearest if low else value > nearest:
         return None
     return _on_grid((value / Fraction(values.step(kind))).numerator, kind)
@@ -166,28 +175,28 @@ def _on_grid(units: int, kind: pa.DataType) -> int | Decimal:
 def _exact(node: Node) -> Fraction:
     """The number as it is written: a float would lose the digits of a decimal."""
     if isinstance(node.value, bool) or not isinstance(node.value, int | float):
-        raise _Unreadable("is not a number")
+        raise UnreadableError("is not a number")
     if isinstance(node.value, int):
         return Fraction(node.value)
     if not math.isfinite(node.value):
-        raise _Unreadable("is not finite")
+        raise UnreadableError("is not finite")
     return Fraction(Decimal(node.text)) if node.value else Fraction(0)  # 1e-9999 is 0 in any type there is
 
 
 def _to_float(exact: Fraction) -> float:
     if abs(exact) > sys.float_info.max:
-        raise _Unreadable("is beyond the range of a 64-bit float")
+        raise UnreadableError("is beyond the range of a 64-bit float")
     return float(exact)
 
 
 def _date(node: Node) -> datetime.date:
     text = node.string or ""
     if not _DATE.fullmatch(text):
-        raise _Unreadable("is not a date: write it as in '2024-12-31'")
+        raise UnreadableError("is not a date: write it as in '2024-12-31'")
     try:
         return datetime.date.fromisoformat(text)
     except ValueError as error:
-        raise _Unreadable(f"is not a date: {error}") from error
+        raise UnreadableError(f"is not a date: {error}") from error
 
 
 def _moment(node: Node, zone: str | None) -> datetime.datetime:
@@ -195,7 +204,7 @@ def _moment(node: Node, zone: str | None) -> datetime.datetime:
     text = node.string or ""
     match = _MOMENT.fullmatch(text)
     if match is None:
-        raise _Unreadable("is not a timestamp: write it as in '2024-12-31T23:59:59Z'")
+        raise UnreadableError("is not a timestamp: write it as in '2024-12-31T23:59:59Z'")
     clock = (match[2] or "T00:00")[1:].replace(",", ".")
     offset = (match[5] or "").replace("Z", "+00:00")
     if offset and ":" not in offset:
@@ -208,4 +217,4 @@ def _moment(node: Node, zone: str | None) -> datetime.datetime:
             moment = moment.replace(tzinfo=zoneinfo.ZoneInfo(zone) if zone and is_zone(zone) else datetime.timezone.utc)
         return moment.astimezone(datetime.timezone.utc)
     except (ValueError, OverflowError) as error:
-        raise _Unreadable(f"is not a timestamp: {error}") from error
+        raise UnreadableError(f"is not a timestamp: {error}") from error

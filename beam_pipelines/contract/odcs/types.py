@@ -13,10 +13,13 @@ from beam_pipelines.contract.findings import Report, shown
 from beam_pipelines.contract.odcs.yaml_tree import Node
 from beam_pipelines.contract.time_formats import read_time_format
 
-SUPPORTED = ("string", "boolean", "integer", "number", "date", "timestamp")
+NESTED = ("object", "array", "map")
+"""Logical types whose values hold others."""
+
+SUPPORTED = ("string", "boolean", "integer", "number", "date", "timestamp", *NESTED)
 """Logical types that a field can have."""
 
-NOT_YET = ("object", "array", "map", "vector", "time")
+NOT_YET = ("vector", "time")
 """The standard's other logical types."""
 
 BARE_DECIMAL = pa.decimal128(values.MAX_DECIMAL_PRECISION, 9)
@@ -120,9 +123,12 @@ class FieldType:
 
 
 def field_type(item: Node, logical: str, report: Report) -> FieldType | None:
-    """The Arrow type of a property; None when the report says why there is none."""
+    """The Arrow type of a property that holds no others; None when the report says why there is none."""
     stated = item.get("physicalType")
     physical = read_physical_type(stated.text) if stated else None
+    if stated is not None and physical is not None and logical == "date" and physical.base in _LOGICAL["timestamp"]:
+        message = f"{shown(stated.text)} has a time of day, a date has none: for both it is logicalType: timestamp"
+        report.warning(stated.line, stated.path, message)
     match logical:
         case "integer":
             return _integer(item, physical, report)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +15,8 @@ from beam_pipelines.contract.odcs import standard
 from beam_pipelines.contract.odcs.limits import BOUNDS
 from beam_pipelines.contract.odcs.types import number_type, read_physical_type
 from beam_pipelines.contract.odcs.yaml_tree import resolve
+from beam_pipelines.contract.relations import Measure, Relationship
+from beam_pipelines.contract.rules import QualityRule
 from beam_pipelines.errors import ContractError
 
 _LINE_WIDTH = 110  # characters
@@ -61,10 +63,68 @@ def _object(contract: Contract) -> dict[str, Any]:
     others = about.pop("customProperties", [])
     return {
         "name": contract.name,
-        **about,
+        **{key: value for key, value in about.items() if key != "quality"},
         **_custom_properties(ours, others),
-        "properties": [_property(field) for field in contract.fields],
+        **_listed("relationships", [_relationship(each, contract.name) for each in contract.relationships]),
+        **_listed("quality", [_rule(each) for each in contract.quality if not _at_property(each)], about),
+        "properties": [
+            *(_property(field, contract.quality) for field in contract.fields),
+            *map(_measure, contract.measures),
+        ],
     }
+
+
+def _listed(key: str, written: list[dict[str, Any]], about: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The list under a key, with what was in it for other readers; nothing if it is empty."""
+    found = [*written, *(about or {}).get(key, ())]
+    return {key: found} if found else {}
+
+
+def _at_property(rule: QualityRule) -> bool:
+    return len(rule.fields) == 1
+
+
+def _relationship(relationship: Relationship, name: str) -> dict[str, Any]:
+    """A foreign key as the schema object states it, by names; another file's can only be written by ids."""
+    if relationship.file is None:
+        ends = [f"{relationship.to}.{field}" for field in relationship.to_fields]
+    else:
+        start = f"{relationship.file}#/schema/{relationship.to}"
+        ends = ["/".join([start, *_steps(field)]) for field in relationship.to_fields]
+    starts = [f"{name}.{field}" for field in relationship.fields]
+    plain = len(starts) == 1
+    return {"from": starts[0] if plain else starts, "to": ends[0] if plain else ends, **relationship.about}
+
+
+def _steps(field: str) -> list[str]:
+    return [step for name in field.split(".") for step in ("properties", name)]
+
+
+def _rule(rule: QualityRule) -> dict[str, Any]:
+    key = "missingValues" if rule.metric == "missingValues" else "validValues"
+    listed = None if rule.listed is None else {key: [_scalar(value) for value in rule.listed]}
+    pattern = None if rule.pattern is None else {"pattern": rule.pattern}
+    properties = {"properties": list(rule.fields)} if len(rule.fields) > 1 else None
+    arguments = {**(listed or {}), **(pattern or {}), **(properties or {})}
+    sql = rule.metric == "sql"
+    written = {
+        "name": rule.title,
+        "description": rule.description,
+        "type": "sql" if sql else "library",
+        "metric": None if sql else rule.metric,
+        "query": rule.query,
+        "arguments": arguments or None,
+        "unit": rule.unit if rule.unit != "rows" else None,
+        "severity": rule.severity if rule.severity != "error" else None,
+        **rule.about,
+    }
+    expected = list(rule.expected) if isinstance(rule.expected, tuple) else rule.expected
+    return {**{key: value for key, value in written.items() if value is not None}, rule.operator: expected}
+
+
+def _measure(measure: Measure) -> dict[str, Any]:
+    told = {} if measure.description is None else {"description": measure.description}
+    return {"name": measure.name, **told, "semanticType": "measure", "transformLogic": measure.sql, **measure.about}
 
 
 def _custom_properties(ours: Mapping[str, Any], others: list[Any]) -> dict[str, Any]:
@@ -72,9 +132,11 @@ def _custom_properties(ours: Mapping[str, Any], others: list[Any]) -> dict[str, 
     return {"customProperties": entries + others} if entries or others else {}
 
 
-def _property(field: Field) -> dict[str, Any]:
+def _property(field: Field, rules: Sequence[QualityRule] = ()) -> dict[str, Any]:
     about = dict(field.about)
     logical, options = _type(field)
+    own = [_rule(rule) for rule in rules if _at_property(rule) and rule.fields[0] == field.name]
+    about |= _listed("quality", own, about)
     if logical == "number" and number_type(read_physical_type(about.get("physicalType", ""))) != field.type:
         kind = field.type
         about["physicalType"] = f"decimal({kind.precision},{kind.scale})" if pa.types.is_decimal(kind) else "double"
@@ -89,6 +151,7 @@ def _property(field: Field) -> dict[str, Any]:
         "logicalType": logical,
         "logicalTypeOptions": options or None,
         "required": field.required or None,
+        "unique": field.unique or None,
         "primaryKey": True if field.primary_key_position is not None else None,
         "primaryKeyPosition": field.primary_key_position,
         "partitioned": True if field.partition_position is not None else None,
@@ -97,8 +160,21 @@ def _property(field: Field) -> dict[str, Any]:
         "enum": None if field.enum is None else [{"value": _scalar(value)} for value in field.enum],
         **about,
         **_custom_properties(_ours(field), others),
+        **_inside(field),
     }
     return {key: value for key, value in written.items() if value is not None}
+
+
+def _inside(field: Field) -> dict[str, Any]:
+    """What is inside an object, an array or a map."""
+    written = [_property(child) for child in field.children]
+    if pa.types.is_struct(field.type):
+        return {"properties": written}
+    for each in written:
+        del each["name"]  # ours
+    if pa.types.is_list(field.type):
+        return {"items": written[0]}
+    return {"map": {"key": written[0], "value": written[1]}} if pa.types.is_map(field.type) else {}
 
 
 def _ours(field: Field) -> dict[str, Any]:
@@ -136,6 +212,13 @@ def _type(field: Field) -> tuple[str, dict[str, Any]]:
         logical, options["format"] = "timestamp", field.date_format
         options["timezone"] = field.default_timezone is None
         options["defaultTimezone"] = field.default_timezone
+    elif pa.types.is_struct(kind):
+        logical, options["minProperties"], options["maxProperties"] = "object", field.min_items, field.max_items
+    elif pa.types.is_list(kind):
+        logical, options["minItems"], options["maxItems"] = "array", field.min_items, field.max_items
+        options["uniqueItems"] = field.unique_items or None
+    elif pa.types.is_map(kind):
+        logical, options["minItems"], options["maxItems"] = "map", field.min_items, field.max_items
     else:
         raise ContractError(field.name, [f"the standard has no word for the type {kind}"])
     return logical, {key: value for key, value in options.items() if value is not None}
