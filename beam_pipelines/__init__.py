@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from beam_pipelines.contract import read_contract as read_contract
     from beam_pipelines.decode.dialect import CsvDialect as CsvDialect
     from beam_pipelines.decode.transform import DecodeBatches as DecodeBatches
+    from beam_pipelines.ingest.kafka.read import ReadFromKafka as ReadFromKafka
     from beam_pipelines.ingest.read_files import ReadFiles as ReadFiles
     from beam_pipelines.mask.keys import KeyReference as KeyReference
     from beam_pipelines.mask.methods import masked_schema as masked_schema
@@ -50,6 +51,7 @@ PUBLIC = {
     "MaskBatches": "mask.transform",
     "Outcome": "outcome",
     "ReadFiles": "ingest.read_files",
+    "ReadFromKafka": "ingest.kafka.read",
     "RowsToBatches": "columnar.rows_transform",
     "RunIdentity": "sink.runs",
     "ValidateBatches": "validate.transform",

@@ -6,12 +6,10 @@ All cases that a runner can do are in one graph, which is submitted once.
 from __future__ import annotations
 
 import base64
-import dataclasses
 import gzip
 import hashlib
 import hmac
 import json
-from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -27,25 +25,10 @@ import beam_pipelines as bp
 from beam_pipelines import ledger
 from beam_pipelines.columnar.coder import RecordBatchCoder
 from beam_pipelines.columnar.provenance import raw_batch
-from tests.conformance import kept
+from tests.conformance import kafka_cases, kept
+from tests.conformance.case import Case, Outputs
 
-Outputs = dict[str, beam.PCollection[Any]]
 Row = dict[str, Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class Case:
-    """What is applied to a pipeline, and what must be found in the folder afterwards."""
-
-    name: str
-    proves: tuple[str, ...]
-    """The public transforms that it shows to work."""
-    build: Callable[[beam.Pipeline, Path], Outputs]
-    expected: Callable[[Path], dict[str, list[str]]]
-    found: Callable[[Path], dict[str, list[str]]] | None = None
-    """What is in the folder, if not what was kept of the outputs."""
-    streaming: bool = False
-    """A stream: a job of its own, with `--streaming`."""
 
 
 def run(names: list[str], folder: Path, flags: list[str]) -> None:
@@ -497,6 +480,7 @@ CASES: dict[str, Case] = {
             _aggregate_stream_expected,
             streaming=True,
         ),
+        *kafka_cases.CASES,
         Case("lake", ("WriteToLake", "WriteDeadLetters", "FinalizeRun"), _lake, _lake_expected, _lake_found),
     )
 }

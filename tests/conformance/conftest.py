@@ -12,7 +12,7 @@ import pytest
 
 from beam_pipelines.errors import did_you_mean
 from tests import runners
-from tests.conformance import jobs, road
+from tests.conformance import jobs, kafka_cases, road
 from tests.conformance.matrix import RUNNERS
 from tests.conformance.runners.declare import Chosen, Runner
 
@@ -36,12 +36,15 @@ class Started:
     runner: Runner
     chosen: Chosen
     folder: Path
+    servers: dict[str, str]
+    """Environment variables that tell cases of servers."""
     ended: dict[str, jobs.Ended] = dataclasses.field(default_factory=dict)
 
     def run(self, name: str, work: Callable[..., None], *arguments: Any) -> jobs.Ended:
         """Run `work(*arguments, flags)` as the job of this name, once."""
         if name not in self.ended:
             seconds, (flags, variables) = self.runner.job_seconds, self.chosen
+            variables = {**variables, **self.servers}
             self.ended[name] = jobs.run(self.folder / name, seconds, variables, work, *arguments, flags)
         return self.ended[name]
 
@@ -52,9 +55,12 @@ def on(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory)
     runner = RUNNERS[request.param]
     if runner.needs is not None:
         runners.need(runner.needs)
+    servers: dict[str, str] = {}
+    if "servers" not in runners.left_out():
+        servers |= {kafka_cases.BROKER: request.getfixturevalue("broker").address}
     folder = tmp_path_factory.mktemp(runner.name)
     with contextlib.ExitStack() as stack:
-        yield Started(runner, stack.enter_context(runner.start(folder)), folder)
+        yield Started(runner, stack.enter_context(runner.start(folder)), folder, servers)
 
 
 @pytest.fixture(scope="session")

@@ -32,8 +32,11 @@ _SECONDS = 60  # hard limit of one request, on a machine that is busy with other
 _names = itertools.count()
 
 
-class Kafka(Broker):
-    """A running broker. Records are `(key, value)` or `(key, value, headers, time in ms)`."""
+class Cluster:
+    """What tests say to a broker. Records are `(key, value)` or `(key, value, headers, time in ms)`."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
 
     @functools.cached_property
     def admin(self) -> AdminClient:
@@ -116,6 +119,10 @@ class Kafka(Broker):
             made = [UserScramCredentialUpsertion(user, info, PASSWORD.encode()) for user in USERS]
             for done in self.admin.alter_user_scram_credentials(made).values():
                 done.result(_SECONDS)
+
+
+class Kafka(Broker, Cluster):
+    """A broker of the test's own."""
 
 
 @contextlib.contextmanager

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 import apache_beam as beam
 import pyarrow as pa
+import pyarrow.compute as pc
 from apache_beam.io.unbounded_source import ReadFromUnboundedSource
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import Timestamp
 
 from beam_pipelines import ledger, outcome
 from beam_pipelines.columnar.batches import MAX_BATCH_BYTES, MAX_BATCH_ROWS, split_to_bounds
-from beam_pipelines.columnar.provenance import FAILURES
-from beam_pipelines.dead_letters import letters_of
+from beam_pipelines.columnar.provenance import FAILURES, PAYLOAD
+from beam_pipelines.dead_letters import failure, failures_column, letters_of
 from beam_pipelines.errors import UsageError
 from beam_pipelines.ingest.streams.event_times import EventTimes, publish_times
 from beam_pipelines.ingest.streams.log import LogAddress
@@ -28,6 +30,11 @@ BUNDLE_SECONDS = 2.0
 
 POLL_SECONDS = 1.0
 """Pause after a poll that found nothing. Flink fails below about half a second (see docs/streams.md)."""
+
+TOMBSTONE = "tombstone"
+"""Rule of rows without a payload, which in logs stand for the deletion of their key."""
+
+Tombstones = Literal["keep", "filter", "dead_letter"]
 
 Part = tuple[str, int, int]
 """A partition, where it is begun, and where it ends now."""
@@ -48,7 +55,8 @@ class ReadLog(beam.PTransform):
     failure reading goes on from the mark of the last checkpoint. The log is told (`commit`) only of what a
     checkpoint holds.
 
-    Batches with `__failures` become dead letters. All rows are counted as READ under the name `stage`.
+    Batches with `__failures` become dead letters. All rows are counted as READ under the name `stage`. Rows without a
+    payload (tombstones: `__payload` is null) go on, unless `tombstones` says "filter" or "dead_letter".
 
     A bundle ends after `bundle_bytes` (as elements of `max_batch_bytes`) or `bundle_seconds`.
     """
@@ -61,6 +69,7 @@ class ReadLog(beam.PTransform):
         *,
         bounded: bool = False,
         stage: str = STAGE,
+        tombstones: Tombstones = "keep",
         max_readers: int = 20,
         max_batch_rows: int = MAX_BATCH_ROWS,
         max_batch_bytes: int = MAX_BATCH_BYTES,
@@ -83,7 +92,7 @@ class ReadLog(beam.PTransform):
             address, event_times, policy or WatermarkPolicy(), max_batch_rows, max_batch_bytes, max_readers
         )
         self._bounded = bounded
-        self._stage = stage
+        self._account = _Account(stage, tombstones)
         self._bundle_elements = max(1, bundle_bytes // max_batch_bytes)
         self._bundle_seconds = bundle_seconds
         self._poll_seconds = poll_seconds
@@ -104,7 +113,7 @@ class ReadLog(beam.PTransform):
                 max_records_per_bundle=self._bundle_elements,
                 max_read_time_seconds=self._bundle_seconds,
             )
-        return outcome.apply(polled, _Account(self._stage), "Account")
+        return outcome.apply(polled, self._account, "Account")
 
 
 class _Parts(beam.DoFn):
@@ -151,12 +160,25 @@ class _ReadPart(beam.DoFn):
 class _Account(beam.DoFn):
     """Counts what was read, and puts what can't be read as records into dead letters."""
 
-    def __init__(self, stage: str) -> None:
+    def __init__(self, stage: str, tombstones: Tombstones) -> None:
         self._stage = stage
+        self._tombstones = tombstones
 
     def process(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch | beam.pvalue.TaggedOutput]:
         yield outcome.note(self._stage, ledger.READ, batch.num_rows)
         if FAILURES in batch.schema.names:
             yield from outcome.refuse(letters_of(batch, transform=self._stage), self._stage)
-        else:
+            return
+        empty = batch.column(PAYLOAD).null_count
+        if empty and self._tombstones != "keep":
+            is_empty = batch.column(PAYLOAD).is_null()
+            if self._tombstones == "filter":
+                yield outcome.note(self._stage, ledger.FILTERED, empty, TOMBSTONE)
+            else:
+                refused = batch.filter(is_empty)
+                told = failures_column([[failure(TOMBSTONE, None, None, "has no value")]] * empty)
+                letters = letters_of(refused.append_column(FAILURES, told), transform=self._stage)
+                yield from outcome.refuse(letters, self._stage)
+            batch = batch.filter(pc.invert(is_empty))
+        if batch.num_rows:
             yield from split_to_bounds(batch)

@@ -1,0 +1,1 @@
+"""Kafka as a source of raw batches, without Java: confluent-kafka under the streams' unbounded source."""

@@ -1,0 +1,132 @@
+"""Kafka → raw batches."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+import apache_beam as beam
+
+from beam_pipelines import outcome
+from beam_pipelines.contract.model import Contract
+from beam_pipelines.decode.dialect import CsvDialect
+from beam_pipelines.ingest.kafka.log import KafkaAddress
+from beam_pipelines.ingest.kafka.starts import Start, check_start, parse_start
+from beam_pipelines.ingest.streams.event_times import EventTimes, PayloadTimes, publish_times
+from beam_pipelines.ingest.streams.read_log import ReadLog
+from beam_pipelines.ingest.streams.watermarks import WatermarkPolicy
+from beam_pipelines.kafka.connection import SCHEME, Connection, ConnectionOptions, topic_of
+from beam_pipelines.options import option
+from beam_pipelines.uris import Uri, parse_uri, read_options
+
+STAGE = "ReadFromKafka"
+
+PATIENCE = 60.0
+"""Seconds after which reading up to now fails when no broker can be reached; a stream waits on."""
+
+
+@dataclasses.dataclass(frozen=True)
+class KafkaReadOptions(ConnectionOptions):
+    """Options of a `kafka://` URI that is read."""
+
+    start: str | None = option(
+        "Where to begin: earliest, latest, committed (by the group; else earliest), timestamp:2024-05-01T00:00:00Z or "
+        "offsets:0=120,1=98. Default: committed with a group, else earliest.",
+        default=None,
+        check=check_start,
+    )
+    group: str | None = option(
+        "Consumer group to which offsets are committed when their rows are safe. Default: none is told.", default=None
+    )
+    bounded: bool = option("Read up to what is there now, and stop.", default=False)
+    format: Literal["jsonl", "csv"] = option("What a message is.", default="jsonl")
+    isolation: Literal["committed", "uncommitted"] = option(
+        "Whether messages of transactions that aren't committed are read.", default="committed"
+    )
+    lost: Literal["dead_letter", "fail"] = option(
+        "What becomes of offsets that retention deleted before they were read.", default="dead_letter"
+    )
+    tombstones: Literal["filter", "dead_letter", "keep"] = option(
+        "What becomes of messages without a value.", default="filter"
+    )
+    out_of_orderness: float = option(
+        "Seconds by which an event may be earlier than the latest of its partition without being late.", default=5.0
+    )
+    idle_after: float = option("Seconds after which an empty partition no longer holds the watermark.", default=60.0)
+    ahead: float = option("Seconds by which an event time may be ahead of the clock and is believed.", default=0.0)
+
+
+class ReadFromKafka(beam.PTransform):
+    """Read a topic: PBegin → Outcome of raw batches (`columnar.provenance`), a whole poll in each.
+
+    `uri` is `kafka://USER@HOST:PORT,…/TOPIC?OPTIONS`; `KafkaReadOptions` says what options there are. `__payload` is
+    a message's value, `__source` the topic, and `__partition`, `__position` (its offset), `__key`, `__attributes`
+    (its headers) and `__publish_time` are there too.
+
+    As a stream it needs Prism, Flink or Dataflow. With `?bounded=true` it reads, on any runner, what is there when
+    the pipeline starts. The watermark follows the event times of each partition's payloads, by the field that
+    `contract` marks; without a contract, the times that Kafka has. `event_times` may say it in another way.
+
+    Dead letters: `kafka.offsets_lost`, one for each gap that retention left before it was read; its message names
+    the offsets. `kafka.unreadable`: messages whose compression or checksum is broken. `tombstone`, if asked
+    for: else messages without a value are counted as filtered.
+
+    UsageError within seconds, at the first worker, for a topic that there isn't, access that isn't given, and
+    credentials or certificates that are refused.
+
+    At least once from Kafka to the runner; what follows counts each message once, as far as the runner's checkpoints
+    do. Offsets are committed to `group` only when a checkpoint holds what came of them.
+
+    >>> read = ReadFromKafka("kafka://localhost:9092/orders?bounded=true")
+    >>> ReadFromKafka("kafka://localhost:9092/orders?strat=latest")
+    Traceback (most recent call last):
+    beam_pipelines.errors.UsageError: kafka://localhost:9092/orders: ?strat is not an option of kafka://. Did you ...
+    """
+
+    def __init__(
+        self,
+        uri: str | Uri,
+        contract: Contract | None = None,
+        *,
+        event_times: EventTimes | None = None,
+        dialect: CsvDialect | None = None,
+    ) -> None:
+        super().__init__()
+        uri = parse_uri(uri, [SCHEME]) if isinstance(uri, str) else uri
+        options = read_options(uri, KafkaReadOptions)
+        self._options = options
+        self._address = address_of(uri, options)
+        if event_times is None:
+            event_times = publish_times
+            if contract is not None:
+                event_times = PayloadTimes(contract, options.format, dialect or CsvDialect(header=False))
+        self._event_times = event_times
+        self._policy = WatermarkPolicy(options.out_of_orderness, options.idle_after, options.ahead)
+
+    def expand(self, begin: beam.pvalue.PBegin) -> outcome.Outcome:
+        return begin | "Log" >> ReadLog(
+            self._address,
+            self._event_times,
+            self._policy,
+            bounded=self._options.bounded,
+            stage=STAGE,
+            tombstones=self._options.tombstones,
+        )
+
+
+def address_of(uri: Uri, options: KafkaReadOptions) -> KafkaAddress:
+    """Where a URI's topic is and how it is read. UsageError for options that contradict each other."""
+    topic = topic_of(uri)
+    start = parse_start(options.start) if options.start else Start("committed" if options.group else "earliest")
+    if start.kind == "committed" and options.group is None:
+        raise uri.refuse("?start=committed needs ?group, whose commits they are")
+    return KafkaAddress(
+        Connection.of(uri, options),
+        topic,
+        start,
+        options.group,
+        options.isolation,
+        options.lost,
+        options.format,
+        PATIENCE if options.bounded else None,
+    )
