@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from beam_pipelines.aggregate.combine import Aggregate as Aggregate
+    from beam_pipelines.aggregate.funnel_transform import MeasureFunnel as MeasureFunnel
     from beam_pipelines.aggregate.transform import AggregateBatches as AggregateBatches
     from beam_pipelines.columnar.rows_transform import BatchesToRows as BatchesToRows
     from beam_pipelines.columnar.rows_transform import RowsToBatches as RowsToBatches
@@ -33,27 +35,43 @@ if TYPE_CHECKING:
     from beam_pipelines.sink.lake import WriteDeadLetters as WriteDeadLetters
     from beam_pipelines.sink.lake import WriteToLake as WriteToLake
     from beam_pipelines.sink.runs import RunIdentity as RunIdentity
+    from beam_pipelines.transform.changes_transform import DeriveColumns as DeriveColumns
+    from beam_pipelines.transform.changes_transform import ExplodeArrays as ExplodeArrays
+    from beam_pipelines.transform.changes_transform import FilterBatches as FilterBatches
+    from beam_pipelines.transform.changes_transform import FlattenStructs as FlattenStructs
+    from beam_pipelines.transform.changes_transform import SelectColumns as SelectColumns
+    from beam_pipelines.transform.changes_transform import UnpivotBatches as UnpivotBatches
     from beam_pipelines.transform.deduplicate_transform import DeduplicateBatches as DeduplicateBatches
+    from beam_pipelines.transform.pivot_transform import PivotBatches as PivotBatches
     from beam_pipelines.validate.rows_transform import ValidateRows as ValidateRows
     from beam_pipelines.validate.transform import ValidateBatches as ValidateBatches
 
 PUBLIC = {
+    "Aggregate": "aggregate.combine",
     "AggregateBatches": "aggregate.transform",
     "BatchesToRows": "columnar.rows_transform",
     "Contract": "contract",
     "CsvDialect": "decode.dialect",
     "DecodeBatches": "decode.transform",
     "DeduplicateBatches": "transform.deduplicate_transform",
+    "DeriveColumns": "transform.changes_transform",
+    "ExplodeArrays": "transform.changes_transform",
     "Field": "contract",
+    "FilterBatches": "transform.changes_transform",
     "FinalizeRun": "sink.finalize",
+    "FlattenStructs": "transform.changes_transform",
     "KeyReference": "mask.keys",
     "Mask": "contract",
     "MaskBatches": "mask.transform",
+    "MeasureFunnel": "aggregate.funnel_transform",
     "Outcome": "outcome",
+    "PivotBatches": "transform.pivot_transform",
     "ReadFiles": "ingest.read_files",
     "ReadFromKafka": "ingest.kafka.read",
     "RowsToBatches": "columnar.rows_transform",
     "RunIdentity": "sink.runs",
+    "SelectColumns": "transform.changes_transform",
+    "UnpivotBatches": "transform.changes_transform",
     "ValidateBatches": "validate.transform",
     "ValidateRows": "validate.rows_transform",
     "WriteDeadLetters": "sink.lake",

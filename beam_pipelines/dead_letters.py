@@ -43,7 +43,8 @@ def letters_of(
     """Put rows into envelopes.
 
     `refused` carries `__failures` (list of FAILURE_TYPE, at least one in each row), and its payload
-    and provenance columns if it has them. `event_time` names its column of event times.
+    and provenance columns if it has them. `event_time` names its column of event times (a date counts
+    from its midnight in UTC).
     """
     rows = refused.num_rows
     present = refused.schema.names
@@ -69,7 +70,7 @@ def letters_of(
         "payload": column(PAYLOAD, pa.binary()),
         "source": column("__source", pa.string()),
         **{name.removeprefix("__"): column(name, kind) for name, kind in PROVENANCE.items() if name != "__source"},
-        "event_time": pa.nulls(rows, pa.timestamp("us", "UTC")) if event_time is None else refused.column(event_time),
+        "event_time": column(event_time or "", pa.timestamp("us", "UTC")),
     }
     return pa.RecordBatch.from_arrays([columns[name] for name in SCHEMA.names], schema=SCHEMA)
 

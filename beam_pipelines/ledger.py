@@ -21,6 +21,10 @@ WRITTEN = "written"
 DEAD_LETTERED = "dead_lettered"
 DUPLICATE = "duplicate"
 FILTERED = "filtered"
+ADDED = "added"
+"""Rows that came of others, beyond one for one: of an exploded array, or of several matches of a join."""
+MERGED = "merged"
+"""Rows that went into others, beyond one for one, as pivoted ones do."""
 LATE = "late"
 AGGREGATED = "aggregated"
 """Rows that reached the aggregation, each counted once however many windows it falls into."""
@@ -30,6 +34,8 @@ DEAD_LETTERS_WRITTEN = "dead_letters_written"
 NULLED = "nulled"
 """Values set to null by `onFailure: null`; the row itself is counted where it ends."""
 WARNED = "warned"
+UNMATCHED = "unmatched"
+"""Rows of a join for which the other side has none; what becomes of them is counted elsewhere."""
 
 
 class LedgerKey(NamedTuple):
@@ -85,11 +91,14 @@ class Balance:
         """One sentence for each equation that doesn't hold; empty when the run balances."""
         found = []
         for output in self.row_outputs:
-            read = self.count(READ, output)
+            read, added, merged = (self.count(name, output) for name in (READ, ADDED, MERGED))
             parts = {name: self.count(name, output) for name in (WRITTEN, DEAD_LETTERED, DUPLICATE, FILTERED)}
-            if read != sum(parts.values()):
+            if merged:
+                parts[MERGED] = merged
+            if read + added != sum(parts.values()):
                 sums = " + ".join(f"{rows} {name}" for name, rows in parts.items())
-                found.append(f"{output}: read {read} is not {sums} = {sum(parts.values())}")
+                came = f"read {read} + {added} added" if added else f"read {read}"
+                found.append(f"{output}: {came} is not {sums} = {sum(parts.values())}")
         letters, written = self.count(DEAD_LETTERED), self.count(DEAD_LETTERS_WRITTEN)
         if letters != written:
             found.append(f"dead letters: {letters} rows were refused, {written} dead letters were written")
@@ -110,7 +119,7 @@ class Balance:
     def to_json(self) -> dict[str, object]:
         """The content of `balance.json`."""
         counts: dict[str, object] = {
-            name: self.count(name) for name in (READ, WRITTEN, DEAD_LETTERED, DUPLICATE, FILTERED, LATE)
+            name: self.count(name) for name in (READ, ADDED, WRITTEN, DEAD_LETTERED, DUPLICATE, FILTERED, MERGED, LATE)
         }
         # With several row outputs a row is written to each: the headline counts the main one.
         counts[WRITTEN] = self.count(WRITTEN, ROWS)
@@ -120,7 +129,10 @@ class Balance:
             "differences": self.differences,
             "dead_letters_by_rule": self.by_rule,
             "outputs": {
-                ROWS: {name: self.count(name, ROWS) for name in (READ, WRITTEN, DEAD_LETTERED, DUPLICATE, FILTERED)},
+                ROWS: {
+                    name: self.count(name, ROWS)
+                    for name in (READ, ADDED, WRITTEN, DEAD_LETTERED, DUPLICATE, FILTERED, MERGED)
+                },
                 AGGREGATES: {name: self.count(name) for name in (AGGREGATED, IN_PANES, LATE)},
             },
             "stages": [{**key._asdict(), "rows": rows} for key, rows in sorted(self.totals.items())],

@@ -1,1 +1,1 @@
-"""Change rows: deduplicate."""
+"""Change rows: filter, derive, select, explode, flatten, unpivot, pivot, deduplicate."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from beam_pipelines.columnar.batches import concat
-from beam_pipelines.columnar.provenance import FAILURES, PAYLOAD
+from beam_pipelines.columnar.provenance import FAILURES, PAYLOAD, RECORD
 from beam_pipelines.columnar.shards import hash_rows
 from beam_pipelines.errors import UsageError
 
@@ -20,6 +20,9 @@ are there even on a worker of 3.75 GB."""
 
 COMPACT_BYTES = 32 << 20
 """Bytes of new rows that are gathered before they are compared with those kept."""
+
+Keep = Literal["first", "last"]
+"""Which row of a key stays, by event time."""
 
 PLACE = ("__source", "__partition", "__position")
 """Provenance columns that order rows of equal event time."""
@@ -34,15 +37,17 @@ class Distinct(NamedTuple):
     duplicates: int
 
 
-def keep_first(batch: pa.RecordBatch, keys: Sequence[str], event_time: str | None = None) -> pa.RecordBatch:
-    """Return the first row of each key, by event time and then by place, in that order.
+def keep_one(
+    batch: pa.RecordBatch, keys: Sequence[str], event_time: str | None = None, keep: Keep = "first"
+) -> pa.RecordBatch:
+    """Return the first or last row of each key, by event time and then by place, in that order.
 
     First is the earliest event time (rows without one come last), then the lowest source, partition and
-    position as far as the batch has them. Rows without provenance are told apart by a hash of their
-    content. Nulls in a key are equal.
+    position as far as the batch has them. Last is the latest (rows without one come before), then the
+    highest. Rows without provenance are told apart by a hash of their content. Nulls in a key are equal.
 
     >>> batch = pa.record_batch({"id": [1, 2, 1], "at": [30, 20, 10]})
-    >>> keep_first(batch, ["id"], "at").to_pydict()
+    >>> keep_one(batch, ["id"], "at").to_pydict()
     {'id': [1, 2], 'at': [10, 20]}
     """
     if batch.num_rows == 0:
@@ -55,8 +60,10 @@ def keep_first(batch: pa.RecordBatch, keys: Sequence[str], event_time: str | Non
         columns[_CONTENT] = pa.array(hash_rows(batch, content))
         order.append(_CONTENT)
     sortable = pa.record_batch(columns)
-    by_key = pc.sort_indices(sortable, sort_keys=[(name, "ascending") for name in dict.fromkeys([*keys, *order])])
-    starts = _starts(sortable.select(list(keys)).take(by_key))
+    last = keep == "last"
+    within = [(name, "descending" if last else "ascending") for name in order if name not in keys]
+    by_key = pc.sort_indices(sortable, sort_keys=[*((name, "ascending") for name in keys), *within])
+    starts = starts_of(sortable.select(list(keys)).take(by_key))
     first = by_key.filter(pa.array(starts))
     in_order = pc.sort_indices(sortable.take(first), sort_keys=[(name, "ascending") for name in order])
     return batch.take(first.take(in_order))
@@ -67,8 +74,9 @@ def deduplicate(
     keys: Sequence[str],
     event_time: str | None = None,
     max_bytes: int = MAX_SHARD_BYTES,
+    keep: Keep = "first",
 ) -> Distinct:
-    """Reduce batches of one schema as `keep_first` does, holding only distinct rows on the way.
+    """Reduce batches of one schema as `keep_one` does, holding only distinct rows on the way.
 
     UsageError when there are more than `max_bytes` of them. ValueError when there are no pieces.
 
@@ -83,9 +91,9 @@ def deduplicate(
         held.append(piece)
         new_bytes += piece.nbytes
         if new_bytes > max(COMPACT_BYTES, kept_bytes):
-            held = [_within(keep_first(concat(held), keys, event_time), max_bytes)]
+            held = [_within(keep_one(concat(held), keys, event_time, keep), max_bytes)]
             kept_bytes, new_bytes = held[0].nbytes, 0
-    kept = _within(keep_first(concat(held), keys, event_time), max_bytes)
+    kept = _within(keep_one(concat(held), keys, event_time, keep), max_bytes)
     return Distinct(kept, rows - kept.num_rows)
 
 
@@ -93,7 +101,7 @@ def without_payload(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Return what is shuffled: all but the raw payload. ValueError for rows that were not validated."""
     if FAILURES in batch.schema.names and batch.column(FAILURES).null_count < batch.num_rows:
         raise ValueError("rows that failed decoding reached a deduplication: put ValidateBatches before it")
-    names = [name for name in batch.schema.names if name not in (PAYLOAD, FAILURES)]
+    names = [name for name in batch.schema.names if name not in (PAYLOAD, RECORD, FAILURES)]
     return batch.select(names).replace_schema_metadata(None)  # of one file; others say something else
 
 
@@ -110,7 +118,7 @@ def _sortable(values: pa.Array) -> pa.Array:
     return values.cast(values.type.value_type) if pa.types.is_dictionary(values.type) else values
 
 
-def _starts(ordered: pa.RecordBatch) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def starts_of(ordered: pa.RecordBatch) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     """Tell for each row of ordered keys whether it differs from the row before."""
     starts = np.zeros(ordered.num_rows, np.bool_)
     starts[0] = True

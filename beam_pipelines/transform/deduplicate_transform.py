@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from datetime import timedelta
+from typing import Any, NamedTuple, get_args
 
 import apache_beam as beam
 import pyarrow as pa
+from apache_beam import WindowInto
 from apache_beam.transforms.window import GlobalWindows, TimestampCombiner, TimestampedValue
 from apache_beam.utils.timestamp import MIN_TIMESTAMP, Timestamp
 
@@ -16,7 +18,8 @@ from beam_pipelines.columnar.shards import by_shard, shard_of
 from beam_pipelines.contract.model import Contract
 from beam_pipelines.errors import UsageError
 from beam_pipelines.ledger import LedgerEntry
-from beam_pipelines.transform.deduplicate import deduplicate, without_payload
+from beam_pipelines.transform.deduplicate import Keep, deduplicate, without_payload
+from beam_pipelines.transform.deduplicate_stream import KeepFirstSeen
 
 STAGE = "DeduplicateBatches"
 
@@ -34,16 +37,22 @@ class Deduplicated(NamedTuple):
 class DeduplicateBatches(beam.PTransform):
     """Keep one row for each primary key, exactly: PCollection of validated batches to `Deduplicated`.
 
-    The row with the earliest event time stays, among equal ones the first by source, partition and
-    position, so a rerun keeps the same rows. Rows are shuffled to `shards` by a hash of their key. A worker
-    holds the distinct rows of one shard at a time: their Arrow bytes (without the payload), and four times
-    that while it sorts; above 512 MiB of distinct rows in a shard the run fails and asks for more shards.
+    *Bounded input*: the row with the earliest event time stays (`keep="last"`: the latest), among equal ones
+    the first by source, partition and position, so a rerun keeps the same rows. Rows are shuffled to `shards`
+    by a hash of their key. A worker holds the distinct rows of one shard at a time: their Arrow bytes (without
+    the payload), and four times that while it sorts; above 512 MiB of distinct rows in a shard the run fails
+    and asks for more shards.
 
     Put it before MaskBatches, since masked keys may collide. `__payload` is not shuffled: dead letters of
     later stages tell where the row is, not what was in it. What comes out is ordered by event time.
 
-    Bounded input in the global window only. UsageError for unbounded or windowed input, and for a
-    contract without a primary key.
+    *Unbounded input*: the row that comes first goes on at once, and its key is remembered for `time_to_live`
+    of event time; what comes again in that time is a duplicate. State holds the key's columns and 16 bytes
+    for each key, of which a shard reads all for each batch: more shards for millions of keys. `keep="last"`
+    would have to hold rows back, and is refused.
+
+    Input in the global window only. UsageError for windowed input, for a stream without `time_to_live`,
+    and for a contract without a primary key.
 
     >>> from beam_pipelines.contract.model import Field
     >>> orders = Contract("orders", (Field("id", pa.int64(), required=True, primary_key_position=1),))
@@ -56,33 +65,53 @@ class DeduplicateBatches(beam.PTransform):
     (('', 'DeduplicateBatches', 'duplicate', ''), 2)
     """
 
-    def __init__(self, contract: Contract, shards: int = DEFAULT_SHARDS) -> None:
+    def __init__(
+        self,
+        contract: Contract,
+        shards: int = DEFAULT_SHARDS,
+        *,
+        keep: Keep = "first",
+        time_to_live: timedelta | None = None,
+    ) -> None:
         super().__init__()
         if not contract.primary_key:
             raise UsageError(f"contract '{contract.name}' has no primary key to deduplicate by")
         if shards < 1:
             raise UsageError(f"rows are deduplicated in 1 shard or more, not {shards}")
+        if keep not in get_args(Keep):
+            raise UsageError(f"keep takes {' or '.join(get_args(Keep))}, not '{keep}'")
+        if time_to_live is not None and time_to_live <= timedelta():
+            raise UsageError(f"keys are remembered for some time, not {time_to_live}")
         self._contract = contract
         self._shards = shards
+        self._keep: Keep = keep
+        self._time_to_live = time_to_live
 
     def expand(self, batches: beam.PCollection[pa.RecordBatch]) -> Deduplicated:
-        if not batches.is_bounded:
-            raise UsageError("exact deduplication needs bounded input: a stream has no end to wait for")
         if not isinstance(batches.windowing.windowfn, GlobalWindows):
             raise UsageError("deduplicate before windowing: rows of one key may lie in different windows")
         event_time = self._contract.event_time.name if self._contract.event_time is not None else None
-        outputs = (
-            batches
-            | "ToShards" >> beam.ParDo(_ToShards(self._contract, self._shards))
+        keys = self._contract.primary_key
+        sharded = batches | "ToShards" >> beam.ParDo(_ToShards(self._contract, self._shards))
+        if batches.is_bounded:
             # What comes out is stamped with rows' times: a group that is stamped later, as is Beam's default, doesn't
             # hold the watermark for them, and Prism drops them as late in the windows downstream.
-            | "HeldByRows" >> beam.WindowInto(GlobalWindows(), timestamp_combiner=TimestampCombiner.OUTPUT_AT_EARLIEST)
-            | "Group" >> beam.GroupByKey()
-            | "KeepFirst"
-            >> beam.ParDo(_KeepFirst(self._contract.primary_key, event_time))
-            .with_output_types(pa.RecordBatch, **{outcome.LEDGER: LedgerEntry})
-            .with_outputs(outcome.LEDGER, main=outcome.GOOD)
-        )
+            held = WindowInto(GlobalWindows(), timestamp_combiner=TimestampCombiner.OUTPUT_AT_EARLIEST)
+            sharded = sharded | "HeldByRows" >> held | "Group" >> beam.GroupByKey()
+            label, dofn = "KeepOne", _KeepOne(keys, event_time, self._keep)
+        else:
+            if self._time_to_live is None:
+                raise UsageError(
+                    "exact deduplication of a stream has no end to wait for: say how long keys are remembered "
+                    "(time_to_live)"
+                )
+            if self._keep == "last":
+                raise UsageError("the last row of a key is not known while a stream runs: keep='first', or aggregate")
+            micros = self._time_to_live // timedelta(microseconds=1)
+            label, dofn = "KeepFirstSeen", KeepFirstSeen(keys, event_time, micros, STAGE)
+        outputs = sharded | label >> beam.ParDo(dofn).with_output_types(
+            pa.RecordBatch, **{outcome.LEDGER: LedgerEntry}
+        ).with_outputs(outcome.LEDGER, main=outcome.GOOD)
         return Deduplicated(outputs[outcome.GOOD], outputs[outcome.LEDGER])
 
 
@@ -97,13 +126,14 @@ class _ToShards(beam.DoFn):
         yield from by_shard(batch, shard_of(batch, self._keys, self._shards))
 
 
-class _KeepFirst(beam.DoFn):
-    def __init__(self, keys: tuple[str, ...], event_time: str | None) -> None:
+class _KeepOne(beam.DoFn):
+    def __init__(self, keys: tuple[str, ...], event_time: str | None, keep: Keep) -> None:
         self._keys = keys
         self._event_time = event_time
+        self._keep: Keep = keep
 
     def process(self, shard: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[Any]:
-        distinct = deduplicate(shard[1], self._keys, self._event_time)
+        distinct = deduplicate(shard[1], self._keys, self._event_time, keep=self._keep)
         for batch in split_to_bounds(distinct.rows):
             yield TimestampedValue(batch, self._time_of(batch))
         if distinct.duplicates:

@@ -20,7 +20,7 @@ from beam_pipelines.contract.model import Contract, Field
 from beam_pipelines.dead_letters import failure, failures_column
 from beam_pipelines.errors import UsageError
 from beam_pipelines.transform import deduplicate as kernel
-from beam_pipelines.transform.deduplicate import deduplicate, keep_first, without_payload
+from beam_pipelines.transform.deduplicate import deduplicate, keep_one, without_payload
 from beam_pipelines.transform.deduplicate_transform import DeduplicateBatches
 
 TIMESTAMP = pa.timestamp("us", "UTC")
@@ -83,7 +83,7 @@ def test_the_rows_that_are_kept_are_those_that_pandas_keeps(rows: list[Any], dat
 @given(ROWS.map(lambda rows: list({row[3:]: row for row in rows}.values())))
 def test_places_that_are_unique_decide_every_tie(rows: list[Any]) -> None:
     batch = batch_of(rows)
-    assert keep_first(without_payload(batch), KEYS, "at").to_pylist() == with_pandas(batch)
+    assert keep_one(without_payload(batch), KEYS, "at").to_pylist() == with_pandas(batch)
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3), st.text(max_size=2))), st.randoms())
@@ -95,7 +95,7 @@ def test_without_provenance_the_order_of_arrival_still_does_not_matter(rows: lis
             "at": pa.array(times, TIMESTAMP),
             "note": pa.array(notes, pa.string()),
         }
-        return keep_first(pa.record_batch(columns), ["id"], "at").to_pylist()
+        return keep_one(pa.record_batch(columns), ["id"], "at").to_pylist()
 
     shuffled = random.sample(rows, len(rows))
     assert kept(rows) == kept(shuffled)
@@ -103,7 +103,7 @@ def test_without_provenance_the_order_of_arrival_still_does_not_matter(rows: lis
 
 def test_nulls_in_a_key_are_one_key() -> None:
     batch = pa.record_batch({"k": pa.array([None, 1, None, 0], pa.int64()), "at": [1, 2, 3, 4]})
-    assert keep_first(batch, ["k"], "at").to_pydict() == {"k": [None, 1, 0], "at": [1, 2, 4]}
+    assert keep_one(batch, ["k"], "at").to_pydict() == {"k": [None, 1, 0], "at": [1, 2, 4]}
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_nulls_in_a_key_are_one_key() -> None:
 )
 def test_keys_may_be_of_any_flat_type(column: pa.Array) -> None:
     batch = pa.record_batch({"k": column, "list": pa.array([[1], [2], [1]])})
-    assert keep_first(batch, ["k"]).num_rows == 2
+    assert keep_one(batch, ["k"]).num_rows == 2
 
 
 def test_only_distinct_rows_are_held_and_too_many_of_them_fail_clearly(monkeypatch: pytest.MonkeyPatch) -> None:
