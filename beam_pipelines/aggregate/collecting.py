@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import struct
 from collections.abc import Iterator
 
 import apache_beam as beam
@@ -26,15 +28,24 @@ MIN_MERGED_BYTES = 8 << 20
 """Bytes of partials that are worth merging; and as many as are merged already."""
 
 
-class CollectPartials(beam.DoFn):
-    """Batches to (key, partial), merged over the bundle; one element for each window and shard."""
+_SALT = struct.Struct(">H")
 
-    def __init__(self, plan: AggregationPlan, shards: int, *, in_keys: bool, counts: bool, stage: str) -> None:
+
+class CollectPartials(beam.DoFn):
+    """Batches to (key, partial), merged over the bundle; one element for each window and shard.
+
+    With a `fanout`, each goes to one of so many parts of its key at random: `without_salt` is the key itself.
+    """
+
+    def __init__(
+        self, plan: AggregationPlan, shards: int, *, in_keys: bool, counts: bool, stage: str, fanout: int = 1
+    ) -> None:
         self._plan = plan
         self._shards = shards
         self._cut = by_window if in_keys else by_time
         self._counts = counts
         self._stage = stage
+        self._fanout = fanout
         self.start_bundle()
 
     def start_bundle(self) -> None:
@@ -70,4 +81,10 @@ class CollectPartials(beam.DoFn):
         merged = merge_partials(self._held, self._plan)
         for key, micros, piece in self._cut(merged, self._plan, self._shards):
             time = self._earliest if micros is None else Timestamp(micros=micros)
-            yield WindowedValue((key, piece), time, (GlobalWindow(),))
+            salt = b"" if self._fanout == 1 else _SALT.pack(random.randrange(self._fanout))  # noqa: S311  no secret
+            yield WindowedValue((key + salt, piece), time, (GlobalWindow(),))
+
+
+def without_salt(element: tuple[bytes, pa.RecordBatch]) -> tuple[bytes, pa.RecordBatch]:
+    """The key that all parts of a hot key share."""
+    return element[0][: -_SALT.size], element[1]

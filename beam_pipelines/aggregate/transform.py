@@ -18,7 +18,7 @@ from apache_beam.utils.windowed_value import PaneInfo, WindowedValue
 
 from beam_pipelines import outcome
 from beam_pipelines.aggregate.calendar_panes import FireCalendarWindows
-from beam_pipelines.aggregate.collecting import MAX_HELD_GROUPS, CollectPartials
+from beam_pipelines.aggregate.collecting import MAX_HELD_GROUPS, CollectPartials, without_salt
 from beam_pipelines.aggregate.combine import MergePartials
 from beam_pipelines.aggregate.kernels import Pane, finish, finish_panes, merge_partials
 from beam_pipelines.aggregate.keys import start_of
@@ -37,6 +37,9 @@ STAGE = "AggregateBatches"
 SHARDS_WITHOUT_WINDOW = 4
 
 
+MAX_FANOUT = 1_000
+
+_Keyed = tuple[bytes, pa.RecordBatch]
 _PaneTuple = tuple[pa.RecordBatch, int, int, int, int]
 
 
@@ -76,6 +79,10 @@ class AggregateBatches(beam.PTransform):
     without or for sessions, which are held by shard until all rows are seen. Give more when one window
     has millions of groups. Exact distinct counts keep all distinct values of a group.
 
+    `hot_key_fanout` is for bounded input in which few groups have most of the rows and much to keep (exact
+    quantiles, top-k, distinct counts): partials of each shard are merged in so many parts first, then the
+    parts. Without it, one worker merges all partials of a shard. Results are the same.
+
     Unbounded input has panes: `trigger` is `after_watermark`, or with firings before and after it,
     `after_watermark(early=30s, late=100)`, of a processing time or a number of partials (see
     `window.firing`); panes are `discarding` or `accumulating`. Panes then have `__pane_index` and
@@ -101,6 +108,7 @@ class AggregateBatches(beam.PTransform):
         window: Window | str = NO_WINDOW,
         event_time: str | None = None,
         shards: int | None = None,
+        hot_key_fanout: int = 1,
         allowed_lateness: str | None = None,
         trigger: str = "after_watermark",
         accumulation: str = "discarding",
@@ -115,6 +123,9 @@ class AggregateBatches(beam.PTransform):
         self._shards = (1 if windowed else SHARDS_WITHOUT_WINDOW) if shards is None else shards
         if self._shards < 1:
             raise UsageError(f"shards: {shards} is less than 1")
+        if not 1 <= hot_key_fanout <= MAX_FANOUT:
+            raise UsageError(f"hot_key_fanout: {hot_key_fanout} is not from 1 to {MAX_FANOUT}")
+        self._fanout = hot_key_fanout
 
     @property
     def output_schema(self) -> pa.Schema:
@@ -123,6 +134,11 @@ class AggregateBatches(beam.PTransform):
 
     def expand(self, batches: beam.PCollection[pa.RecordBatch]) -> Aggregates:
         bounded = batches.is_bounded
+        if self._fanout > 1 and not bounded:
+            raise UsageError(
+                f"hot_key_fanout: {self._fanout}: a stream's panes would be merged twice, and late ones lost in "
+                "between; leave it out for unbounded input, where partials of a bundle are merged anyway"
+            )
         if bounded or self._plan.window.kind == "none":
             late = batches.pipeline | "NoLateRows" >> beam.Create([], reshuffle=False).with_output_types(pa.RecordBatch)
             panes, entries = self._aggregate(batches, None if bounded else self._firing, counts=True)
@@ -150,7 +166,9 @@ class AggregateBatches(beam.PTransform):
             # Held partials are emitted at the end of a bundle, whatever windows their rows came in.
             | "WithoutWindows" >> beam.WindowInto(GlobalWindows())
             | "Partials"
-            >> beam.ParDo(CollectPartials(plan, self._shards, in_keys=in_keys, counts=counts, stage=STAGE))
+            >> beam.ParDo(
+                CollectPartials(plan, self._shards, in_keys=in_keys, counts=counts, stage=STAGE, fanout=self._fanout)
+            )
             .with_output_types(tuple[bytes, pa.RecordBatch], **{outcome.LEDGER: LedgerEntry})
             .with_outputs(outcome.LEDGER, main="partials")
         )
@@ -162,10 +180,19 @@ class AggregateBatches(beam.PTransform):
             return panes | "Finish" >> beam.ParDo(_Finish(plan, told=True)).with_output_types(pa.RecordBatch), entries
         # Windows in the keys are in the global window; only fixed ones are known to Beam there too.
         windows = NO_WINDOW if in_keys and kind != "fixed" else plan.window
+        to_merge = partials.partials
+        if self._fanout > 1:
+            to_merge = (
+                to_merge
+                | "WindowParts" >> WindowPartials(windows)
+                | "MergeParts" >> beam.CombinePerKey(MergePartials(plan)).with_output_types(_Keyed)
+                # Their windows are in their keys; a fixed one is found again by its end.
+                | "WithoutSalt" >> beam.Map(without_salt).with_output_types(_Keyed)
+            )
         merged = (
-            partials.partials
+            to_merge
             | "Window" >> WindowPartials(windows, firing)
-            | "Merge" >> beam.CombinePerKey(MergePartials(plan)).with_output_types(tuple[bytes, pa.RecordBatch])
+            | "Merge" >> beam.CombinePerKey(MergePartials(plan)).with_output_types(_Keyed)
         )
         if in_keys and kind == "session":
             return merged | "Finish" >> beam.FlatMap(_finish_sessions, plan).with_output_types(pa.RecordBatch), entries

@@ -25,7 +25,7 @@ import beam_pipelines as bp
 from beam_pipelines import ledger
 from beam_pipelines.columnar.coder import RecordBatchCoder
 from beam_pipelines.columnar.provenance import raw_batch
-from tests.conformance import kafka_cases, kept
+from tests.conformance import aggregate_cases, kafka_cases, kept
 from tests.conformance.case import Case, Outputs
 
 Row = dict[str, Any]
@@ -480,6 +480,7 @@ CASES: dict[str, Case] = {
             _aggregate_stream_expected,
             streaming=True,
         ),
+        *aggregate_cases.CASES,
         *kafka_cases.CASES,
         Case("lake", ("WriteToLake", "WriteDeadLetters", "FinalizeRun"), _lake, _lake_expected, _lake_found),
     )

@@ -54,7 +54,7 @@ def test_every_public_transform_is_here() -> None:
 
 
 def _is_transform(value: Any) -> bool:
-    return inspect.isclass(value) and issubclass(value, beam.PTransform)
+    return inspect.isclass(value) and issubclass(value, (beam.PTransform, beam.CombineFn))
 
 
 def test_runners_name_only_cases_that_there_are() -> None:
