@@ -32,12 +32,12 @@ class Failed(NamedTuple):
 def failed(
     rows: Rows,
     rule: str,
-    field: str | None,
+    field: str | None | pa.Array,
     message: str | pa.Array,
     values: pa.Array | None = None,
     sensitive: bool = False,
 ) -> Failed:
-    """Say that rows broke one rule. `values`, if any, are theirs and of any type that has a text.
+    """Say that rows broke one rule. `values`, if any, are theirs; `field` may be a path for each of them.
 
     >>> broken = failed(np.array([3]), "minimum", "price", "must be at least 0", pa.array([-1]))
     >>> broken.failures.to_pylist()
@@ -52,7 +52,7 @@ def failed(
         texts = shown(values)
     columns = [
         pa.repeat(rule, count),
-        pa.repeat(pa.scalar(field, pa.string()), count),
+        field if isinstance(field, pa.Array) else pa.repeat(pa.scalar(field, pa.string()), count),
         texts,
         pa.repeat(message, count) if isinstance(message, str) else message,
     ]
@@ -65,7 +65,10 @@ def shown(values: pa.Array) -> pa.Array:
     >>> shown(pa.array([1.5, None])).to_pylist()
     ['1.5', None]
     """
-    texts = values if pa.types.is_string(values.type) else values.cast(pa.string())
+    if pa.types.is_nested(values.type):
+        texts = pa.array([None if value is None else str(value) for value in values.to_pylist()], pa.string())
+    else:
+        texts = values if pa.types.is_string(values.type) else values.cast(pa.string())
     longest = pc.max(pc.binary_length(texts)).as_py() or 0
     if longest <= SHOWN_CHARS:
         return texts

@@ -155,9 +155,14 @@ class Field:
         return self._classified and self.mask is None
 
     @property
+    def hidden(self) -> bool:
+        """True when its values may not be shown, and so nothing inside them."""
+        return self.mask is not None or self._classified
+
+    @property
     def sensitive(self) -> bool:
         """True when a value, or one inside it, may not be shown in a message, a log or a report."""
-        return self.mask is not None or self._classified or any(child.sensitive for child in self.children)
+        return self.hidden or any(child.sensitive for child in self.children)
 
     @property
     def _classified(self) -> bool:

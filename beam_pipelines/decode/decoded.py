@@ -47,12 +47,12 @@ def refuse_unknown(name: str, contract: Contract) -> ContractViolation:
     )
 
 
-def check_contract(contract: Contract) -> None:
-    """Raise ContractError for fields that can't be read from text."""
+def check_contract(contract: Contract, nested: bool = False) -> None:
+    """Raise ContractError for fields that can't be read from text; of nested ones, unless the format has them."""
     findings = [
         f"field '{field.name}': {field.type} can't be read from text"
         for field in contract.fields
-        if not is_supported(field.type) or field.children
+        if not is_supported(field.type) or (field.children and not nested)
     ]
     if findings:
         raise ContractError(contract.source, findings)
