@@ -46,6 +46,8 @@ runners: setup  ## install Prism, Flink and Spark outside the checkout, unless t
 servers: setup  ## install the servers that tests start, outside the checkout, unless they are left out
 	@test -n "$$BEAM_PIPELINES_NO_SERVERS" || $(BIN)/python -m scripts.kafka install
 	@test -n "$$BEAM_PIPELINES_NO_SERVERS" || $(BIN)/python -m scripts.debian
+	@test -n "$$BEAM_PIPELINES_NO_SERVERS" || $(BIN)/python -m scripts.hclfmt
+	@test -n "$$BEAM_PIPELINES_NO_SERVERS" || $(BIN)/python -m scripts.image install
 
 lint: setup  ## find what ruff objects to
 	@$(BIN)/ruff check --quiet $(CODE)

@@ -75,10 +75,11 @@ def launched(built: str, inputs: Path) -> Iterator[dict[str, Any]]:
             timeout=_SECONDS,
             check=False,
         )
+        assert done.returncode == 0, done.stdout + done.stderr
+        [job] = emulator.jobs.all()  # the launcher doesn't wait for its end
+        job.wait(_SECONDS)
         yield {
-            "code": done.returncode,
-            "told": done.stdout + done.stderr,
-            "job": emulator.jobs.all()[0],
+            "job": job,
             "lake": lake,
             "before": before,
             "after": (files(launcher), files(workers)),
@@ -87,10 +88,9 @@ def launched(built: str, inputs: Path) -> Iterator[dict[str, Any]]:
 
 
 def test_a_template_is_launched_and_its_job_is_done_inside_the_image(launched: dict[str, Any], built: str) -> None:
-    assert launched["code"] == 0, launched["told"]
     assert launched["job"].state == State.JOB_STATE_DONE
     assert built in str(launched["job"].submission.job)
-    assert "sdk_worker_main" in launched["boot"] or launched["boot"]
+    assert launched["boot"]  # the workers' entrypoint was started, and is that of the image
 
 
 @pytest.mark.parametrize("part", ["rows", "aggregates", "dead_letters", "balance"])
