@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from beam_pipelines.decode.dialect import CsvDialect as CsvDialect
     from beam_pipelines.decode.transform import DecodeBatches as DecodeBatches
     from beam_pipelines.ingest.kafka.read import ReadFromKafka as ReadFromKafka
+    from beam_pipelines.ingest.read_dead_letters import ReadDeadLetters as ReadDeadLetters
     from beam_pipelines.ingest.read_files import ReadFiles as ReadFiles
     from beam_pipelines.mask.keys import KeyReference as KeyReference
     from beam_pipelines.mask.methods import masked_schema as masked_schema
@@ -66,6 +67,7 @@ PUBLIC = {
     "MeasureFunnel": "aggregate.funnel_transform",
     "Outcome": "outcome",
     "PivotBatches": "transform.pivot_transform",
+    "ReadDeadLetters": "ingest.read_dead_letters",
     "ReadFiles": "ingest.read_files",
     "ReadFromKafka": "ingest.kafka.read",
     "RowsToBatches": "columnar.rows_transform",

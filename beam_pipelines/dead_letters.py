@@ -5,12 +5,20 @@ Dead letters hold raw payloads, so they are as sensitive as the source they came
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beam_pipelines.columnar.provenance import FAILURE_TYPE, FAILURES, PAYLOAD, PROVENANCE
+from beam_pipelines.columnar.provenance import (
+    CSV_HEADER,
+    FAILURE_TYPE,
+    FAILURES,
+    PAYLOAD,
+    PROVENANCE,
+    RECORD_FORMAT,
+    SOURCE_TYPE,
+)
 
 SCHEMA = pa.schema(
     [
@@ -27,6 +35,8 @@ SCHEMA = pa.schema(
         pa.field("source", pa.string()),
         *(pa.field(name.removeprefix("__"), kind) for name, kind in PROVENANCE.items() if name != "__source"),
         pa.field("event_time", pa.timestamp("us", "UTC")),
+        pa.field("record_format", pa.string()),  # of the payload, by which a replay decodes it
+        pa.field("csv_header", pa.binary()),
     ]
 )
 """Columns of a batch of dead letters. `pipeline` and `run_id` are stamped by the sink."""
@@ -57,6 +67,7 @@ def letters_of(
         values = refused.column(name)
         return values if values.type == kind else values.cast(kind)
 
+    metadata = refused.schema.metadata or {}
     columns = {
         "pipeline": pa.nulls(rows, pa.string()),
         "run_id": pa.nulls(rows, pa.string()),
@@ -71,8 +82,42 @@ def letters_of(
         "source": column("__source", pa.string()),
         **{name.removeprefix("__"): column(name, kind) for name, kind in PROVENANCE.items() if name != "__source"},
         "event_time": column(event_time or "", pa.timestamp("us", "UTC")),
+        "record_format": pa.repeat(_text(metadata, RECORD_FORMAT), rows),
+        "csv_header": pa.repeat(pa.scalar(metadata.get(CSV_HEADER), pa.binary()), rows),
     }
     return pa.RecordBatch.from_arrays([columns[name] for name in SCHEMA.names], schema=SCHEMA)
+
+
+def _text(metadata: Mapping[bytes, bytes], key: bytes) -> pa.Scalar:
+    return pa.scalar(metadata[key].decode() if key in metadata else None, pa.string())
+
+
+def raw_batches(letters: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """Take letters out of their envelopes: the raw batches they were, one for each format and header.
+
+    Letters without a payload or a format are left out: there is nothing to decode.
+    """
+    whole = letters.filter(pc.invert(is_hollow(letters)))
+    kinds = pa.Table.from_batches([whole]).group_by(["record_format", "csv_header"]).aggregate([]).to_pylist()
+    for kind in kinds:
+        same = pc.equal(whole.column("record_format"), kind["record_format"])
+        header = kind["csv_header"]
+        headers = whole.column("csv_header")
+        same = pc.and_(same, pc.is_null(headers) if header is None else pc.equal(headers, header).fill_null(False))
+        rows = whole.filter(same)
+        metadata = {RECORD_FORMAT: kind["record_format"].encode()}
+        if header is not None:
+            metadata[CSV_HEADER] = header
+        columns = {PAYLOAD: rows.column("payload"), "__source": rows.column("source").cast(SOURCE_TYPE)}
+        columns |= {name: rows.column(name.removeprefix("__")) for name in PROVENANCE if name != "__source"}
+        kept = {name: values for name, values in columns.items() if values.null_count < len(values) or name == PAYLOAD}
+        schema = pa.schema([pa.field(name, values.type) for name, values in kept.items()], metadata=metadata)
+        yield pa.RecordBatch.from_arrays(list(kept.values()), schema=schema)
+
+
+def is_hollow(letters: pa.RecordBatch) -> pa.Array:
+    """Which letters hold nothing that could be decoded."""
+    return pc.or_(pc.is_null(letters.column("payload")), pc.is_null(letters.column("record_format")))
 
 
 def count_by_rule(letters: pa.RecordBatch) -> dict[str, int]:

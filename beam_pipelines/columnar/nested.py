@@ -140,7 +140,10 @@ class Places:
             return [f"[{position}]" for position in self._labels[at].tolist()]
         if self._outer is not None and (self._outer._hides or self._outer._of.children[0].sensitive):
             return [f'["{HIDDEN}"]'] * len(at)
-        return [f"[{json.dumps(_short(str(key)), ensure_ascii=False)}]" for key in self._labels.take(pa.array(at)).to_pylist()]
+        return [
+            f"[{json.dumps(_short(str(key)), ensure_ascii=False)}]"
+            for key in self._labels.take(pa.array(at)).to_pylist()
+        ]
 
     def failed(self, at: Rows, rule: str, message: str | pa.Array, values: pa.Array | None = None) -> Failed:
         """Say that these of the values broke a rule; `values` are they, if they may be told."""

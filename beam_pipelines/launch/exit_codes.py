@@ -14,6 +14,7 @@ class ExitCode(enum.IntEnum):
     FAILED = 3, "the pipeline failed; nothing was committed; for `doctor`: not all is fine"
     UNBALANCED = 4, "rows are not accounted for; nothing was committed"
     CONFLICT = 5, "the run id is already committed with other options or other input"
+    TOO_MANY_REFUSED = 6, "more rows were refused than --max_dead_letter_rate allows; nothing was committed"
     INTERRUPTED = 130, "interrupted"
 
     meaning: str

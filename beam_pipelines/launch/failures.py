@@ -21,6 +21,7 @@ _OURS = {
     "RunConflictError": ExitCode.CONFLICT,
     "BalanceError": ExitCode.UNBALANCED,
     "OutputError": ExitCode.FAILED,
+    "DeadLetterRateError": ExitCode.TOO_MANY_REFUSED,
 }
 _STEP = re.compile(r" \[while running '(?P<step>.*?)'\]")
 _QUOTED = re.compile(

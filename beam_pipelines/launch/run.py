@@ -29,6 +29,7 @@ from beam_pipelines.pipelines import PipelineEntry
 from beam_pipelines.sink import runs
 from beam_pipelines.sink.commit import abandon, finish
 from beam_pipelines.sink.outline import outline
+from beam_pipelines.sink.runs import DeadLetterRateError
 
 _PLAIN_TEXT = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".txt")
 _GOOD_STATES = (PipelineState.DONE, PipelineState.DRAINED, PipelineState.UPDATED)
@@ -47,7 +48,7 @@ def run(entry: PipelineEntry, request: Request, said: Sequence[str]) -> ExitCode
         try:
             return _run(entry, request)
         except Exception as error:
-            if interrupted.is_set():
+            if interrupted.is_set() and not isinstance(error, DeadLetterRateError):
                 # Beam turns an interrupt that comes while it is in a DoFn into an exception of that DoFn.
                 raise KeyboardInterrupt from error
             if isinstance(error, UsageError):
@@ -79,7 +80,8 @@ def _run(entry: PipelineEntry, request: Request) -> ExitCode:
         return ExitCode.OK
     print(f"{entry.name}{f', run {run_id}' if run_id else ''}, on {engine.asked(beam_options)}", flush=True)
     try:
-        result = _run_to_end(pipeline, beam_options, total_bytes)
+        most = getattr(options, "max_dead_letter_rate", None)
+        result = _run_to_end(pipeline, beam_options, total_bytes, most)
     except BaseException:
         # A run id that we made is never run again, so nothing else would clear what the run left, raw
         # payloads among it. A job on Dataflow may go on without us.
@@ -147,11 +149,14 @@ def _plain_bytes(inputs: Mapping[str, Any]) -> int | None:
 
 
 def _run_to_end(
-    pipeline: beam.Pipeline, beam_options: PipelineOptions, total_bytes: int | None
+    pipeline: beam.Pipeline, beam_options: PipelineOptions, total_bytes: int | None, max_dead_letter_rate: float | None
 ) -> PipelineResult | None:
     """Run to the end; None if the end is not waited for, because it was asked so or a template was made."""
     waits = not beam_options.view_as(StandardOptions).no_wait_until_finish
-    with watching.watched(total_bytes) as watch:
+    with (
+        watching.watched(total_bytes) as watch,
+        watching.stopped_when_too_many_refused(watch, max_dead_letter_rate),
+    ):
         result = pipeline.run()
         if not (waits and getattr(result, "has_job", True)):
             return None

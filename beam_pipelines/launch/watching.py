@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import sys
 import threading
@@ -10,12 +11,18 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TextIO
 
 from beam_pipelines import ledger, progress
+from beam_pipelines.sink.runs import DeadLetterRateError
 
 PLAIN_SECONDS = 15.0
 """Between plain lines: few enough for a log, often enough to see that it isn't stuck."""
 
 _DRAWN_SECONDS = 0.25
 _ASKED_SECONDS = 3.0  # between two questions to a runner for its counters
+
+_ROWS_JUDGED = 10_000
+"""Rows read before the share of refused ones is looked at while a pipeline runs: a bad start isn't a bad run."""
+
+_LOOK_SECONDS = 1.0
 
 Counts = Callable[[], Mapping[str, int]]
 
@@ -62,6 +69,41 @@ def watched(total_bytes: int | None, stream: TextIO | None = None) -> Iterator[W
     finally:
         ended.set()
         thread.join(timeout=5)
+
+
+@contextlib.contextmanager
+def stopped_when_too_many_refused(watch: Watch, most: float | None) -> Iterator[None]:
+    """Interrupt the main thread when more than this share of the rows read was refused; then DeadLetterRateError.
+
+    The counts are attempts, which may count a row twice: the finaliser has the last word with the ledger's.
+    """
+    if most is None:
+        yield
+        return
+    ended, found = threading.Event(), list[str]()
+
+    def look() -> None:
+        while not ended.wait(_LOOK_SECONDS):
+            counts = watch.counts()
+            read, refused = counts.get(ledger.READ, 0), counts.get(ledger.DEAD_LETTERED, 0)
+            if read >= _ROWS_JUDGED and refused > most * read:
+                found.append(
+                    f"--max_dead_letter_rate: {refused:,} of the first {read:,} rows were refused "
+                    f"({refused / read:.2%}), more than {most:.2%}: the run was cancelled, nothing was published"
+                )
+                _thread.interrupt_main()
+                return
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield
+    except BaseException:  # an interrupt that comes while a DoFn runs is an exception of that DoFn to Beam
+        if found:
+            raise DeadLetterRateError(found[0]) from None
+        raise
+    finally:
+        ended.set()
 
 
 def told(counts: Mapping[str, int], seconds: float, total_bytes: int | None) -> str:

@@ -68,14 +68,17 @@ class Run:
     def table(self, folder: str, columns: Sequence[str], most_rows: int) -> pa.Table:
         """Columns of at most so many rows of a folder's Parquet files."""
         batches: list[pa.RecordBatch] = []
+        schema = pa.schema([])
         left = most_rows
         for file in self.parquet(folder):
+            schema = file.schema_arrow
             for batch in file.iter_batches(columns=list(columns)):
                 batches.append(batch.slice(0, left))
                 left -= batches[-1].num_rows
                 if left == 0:
                     return pa.Table.from_batches(batches)
-        return pa.Table.from_batches(batches) if batches else pa.table({name: [] for name in columns})
+        wanted = pa.schema([field.remove_metadata() for field in schema if field.name in columns])
+        return pa.Table.from_batches(batches) if batches else wanted.empty_table().select(list(columns))
 
     def _path(self, path: str) -> str:
         inside = storage.is_local(path) and not path.startswith("/")
@@ -93,6 +96,17 @@ def load(output: str, run_id: str | None = None) -> Run:
         raise runs.unknown_run(output, run_id)
     folder = runs.run_folder(output, run_id)
     return Run(output, manifest, _json(f"{folder}/balance.json"), _json(f"{folder}/{LAUNCH}"))
+
+
+def column_names(output: str, run_id: str | None = None) -> set[str]:
+    """Names of the columns that a run, or any committed run, wrote as rows in Parquet."""
+    committed = runs.committed_runs(output)
+    return {
+        name
+        for each in ([run_id] if run_id in committed else committed)
+        for file in load(output, each).parquet("rows")
+        for name in file.schema_arrow.names
+    }
 
 
 def _json(path: str) -> dict[str, Any]:

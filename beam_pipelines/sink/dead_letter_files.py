@@ -22,6 +22,8 @@ from beam_pipelines.errors import UsageError
 from beam_pipelines.sink import runs, storage
 
 FOLDER = "dead_letters"
+LETTER = "letter"
+"""Key of a letter's name in JSON Lines."""
 
 _BINARY = tuple(field.name for field in dead_letters.SCHEMA if pa.types.is_binary(field.type))
 _TIMES = tuple(field.name for field in dead_letters.SCHEMA if pa.types.is_timestamp(field.type))
@@ -39,15 +41,16 @@ def stamp(letters: pa.RecordBatch, pipeline: str, run_id: str) -> pa.RecordBatch
     return pa.RecordBatch.from_arrays(columns, schema=dead_letters.SCHEMA)
 
 
-def to_json_lines(letters: pa.RecordBatch) -> bytes:
-    """Write letters as JSON Lines, a line for each."""
+def to_json_lines(letters: pa.RecordBatch, names: pa.Array | None = None) -> bytes:
+    """Write letters as JSON Lines, a line for each; it starts with the letter's name, if there is one."""
     for name in _TIMES:  # as text in Arrow: Python's times end in the year 9999
         place = letters.schema.get_field_index(name)
         text = pc.replace_substring(letters.column(name).cast(pa.string()), " ", "T", max_replacements=1)
         letters = letters.set_column(place, name, text)
     lines = []
-    for row in letters.to_pylist():
-        line: dict[str, Any] = {}
+    named = names.to_pylist() if names is not None else [None] * letters.num_rows
+    for name_of_letter, row in zip(named, letters.to_pylist(), strict=True):
+        line: dict[str, Any] = {} if name_of_letter is None else {LETTER: name_of_letter}
         for name, value in row.items():
             if name in _BINARY:
                 line.update(_bytes_as_json(name, value))
@@ -82,13 +85,30 @@ def read_dead_letters(output: str, run_id: str | None = None) -> Iterator[pa.Rec
     `output` is a lake, or the dead-letter output that a lake's runs were told. UsageError when there
     is no such folder, or no such run in it.
     """
+    for _, letters in read_named_letters(output, run_id):
+        yield letters
+
+
+def read_named_letters(output: str, run_id: str | None = None) -> Iterator[tuple[pa.Array, pa.RecordBatch]]:
+    """Like `read_dead_letters`, with a name for each letter: its file and its place in it, `FILE#ROW`.
+
+    Files of a committed run never change, so a name always means the same letter.
+    """
     for path in _files(output, run_id):
-        with storage.open_to_read(path) as file:
-            if path.endswith(".jsonl"):
-                while lines := file.readlines(_READ_BYTES):
-                    yield from_json_lines(b"".join(lines))
-            else:
-                yield from pq.ParquetFile(file).iter_batches(batch_size=MAX_BATCH_ROWS)
+        row = 0
+        for letters in _letters_in(path):
+            places = pa.array(range(row, row + letters.num_rows), pa.int64()).cast(pa.string())
+            yield pc.binary_join_element_wise(path.rpartition("/")[2], places, "#"), letters
+            row += letters.num_rows
+
+
+def _letters_in(path: str) -> Iterator[pa.RecordBatch]:
+    with storage.open_to_read(path) as file:
+        if path.endswith(".jsonl"):
+            while lines := file.readlines(_READ_BYTES):
+                yield from_json_lines(b"".join(lines))
+        else:
+            yield from pq.ParquetFile(file).iter_batches(batch_size=MAX_BATCH_ROWS)
 
 
 _READ_BYTES = 8 << 20  # of JSON Lines held at a time

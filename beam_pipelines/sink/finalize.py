@@ -42,7 +42,8 @@ class FinalizeRun(beam.PTransform):
     WriteToLake and WriteDeadLetters returned, and the ledgers of all stages. Runs exactly once for a
     bounded pipeline, also when nothing was read.
 
-    Fails the job with BalanceError when rows are missing or too many, with RunConflictError when the
+    Fails the job with BalanceError when rows are missing or too many, with DeadLetterRateError when more than
+    `max_dead_letter_rate` (a share, 0 to 1) of the rows read were refused, with RunConflictError when the
     run id is committed with another fingerprint, with OutputError when files can't be moved.
 
     `clock` tells the time that the manifest is created at; `at_step` is called between the steps of the
@@ -63,10 +64,12 @@ class FinalizeRun(beam.PTransform):
         output: str,
         run: RunIdentity,
         *,
+        max_dead_letter_rate: float | None = None,
         clock: Callable[[], datetime] = utc_now,
         at_step: AtStep = no_step,
     ) -> None:
         super().__init__()
+        self._max_dead_letter_rate = max_dead_letter_rate
         self._output = storage.root_of(output)
         self._run = run
         self._clock = clock
@@ -106,12 +109,23 @@ class FinalizeRun(beam.PTransform):
             | "Records" >> beam.Flatten()
             | "AtOnePlace" >> beam.Map(lambda record: ("run", record)).with_output_types(tuple[str, _Record])
             | "Together" >> beam.GroupByKey()
-            | "Publish" >> beam.ParDo(_Publish(self._output, run, self._clock, self._at_step)).with_output_types(str)
+            | "Publish"
+            >> beam.ParDo(
+                _Publish(self._output, run, self._max_dead_letter_rate, self._clock, self._at_step)
+            ).with_output_types(str)
         )
 
 
 class _Publish(beam.DoFn):
-    def __init__(self, output: str, run: RunIdentity, clock: Callable[[], datetime], at_step: AtStep) -> None:
+    def __init__(
+        self,
+        output: str,
+        run: RunIdentity,
+        max_dead_letter_rate: float | None,
+        clock: Callable[[], datetime],
+        at_step: AtStep,
+    ) -> None:
+        self._max_dead_letter_rate = max_dead_letter_rate
         self._output = output
         self._run = run
         self._clock = clock
@@ -125,5 +139,13 @@ class _Publish(beam.DoFn):
             elif kind == "entry":
                 key, rows = json.loads(content)
                 entries.append((tuple(key), rows))
-        manifest = finalize(self._output, self._run, files, entries, clock=self._clock, at_step=self._at_step)
+        manifest = finalize(
+            self._output,
+            self._run,
+            files,
+            entries,
+            max_dead_letter_rate=self._max_dead_letter_rate,
+            clock=self._clock,
+            at_step=self._at_step,
+        )
         yield json.dumps(manifest, indent=2, sort_keys=True)

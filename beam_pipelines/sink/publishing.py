@@ -15,9 +15,11 @@ from beam_pipelines.sink import commit, runs, storage
 from beam_pipelines.sink.commit import AtStep, Manifest, no_step
 from beam_pipelines.sink.folder_writer import WrittenFile, temporary_prefix
 from beam_pipelines.sink.partitions import values_of
-from beam_pipelines.sink.runs import BalanceError, OutputError, RunIdentity, utc_text
+from beam_pipelines.sink.runs import BalanceError, DeadLetterRateError, OutputError, RunIdentity, utc_text
 
 STAGE = "WriteToLake"
+
+_RULES_TOLD = 5  # of a run with too many dead letters
 
 _HEADLINE = (ledger.READ, ledger.WRITTEN, ledger.DEAD_LETTERED, ledger.DUPLICATE, ledger.FILTERED, ledger.LATE)
 
@@ -33,13 +35,14 @@ def finalize(
     files: Sequence[WrittenFile],
     entries: Iterable[LedgerEntry],
     *,
+    max_dead_letter_rate: float | None = None,
     clock: Callable[[], datetime] = utc_now,
     at_step: AtStep = no_step,
 ) -> Manifest:
     """Check the balance, write `balance.json` and commit the run; return the manifest that is committed.
 
-    A run that is committed already is left as it is. BalanceError, RunConflictError and OutputError
-    as FinalizeRun says.
+    A run that is committed already is left as it is. BalanceError, DeadLetterRateError, RunConflictError
+    and OutputError as FinalizeRun says.
     """
     try:
         with storage.alone(runs.run_folder(output, run.run_id)):
@@ -50,6 +53,7 @@ def finalize(
             balance = Balance.of([*entries, *entries_of(files)])
             _write_balance(output, run, balance)
             _refuse_unbalanced(output, run, balance, roots)
+            _refuse_too_many_dead_letters(output, run, balance, roots, max_dead_letter_rate)
             at_step("balanced")
             return commit.commit(output, run, manifest_of(output, run, files, balance, clock()), roots, at_step)
     except OSError as refused:
@@ -135,4 +139,18 @@ def _refuse_unbalanced(output: str, run: RunIdentity, balance: Balance, roots: I
     raise BalanceError(
         f"run '{run.run_id}' doesn't balance, so nothing was published:\n{differences}\n"
         f"  The ledger is in {runs.run_folder(output, run.run_id)}/balance.json"
+    )
+
+
+def _refuse_too_many_dead_letters(
+    output: str, run: RunIdentity, balance: Balance, roots: Iterable[str], most: float | None
+) -> None:
+    refused, read = balance.count(ledger.DEAD_LETTERED), balance.count(ledger.READ)
+    if most is None or refused <= most * read:
+        return
+    commit.abandon(output, run.run_id, roots)
+    rules = "\n".join(f"  {rows:,}  {rule}" for rule, rows in list(balance.by_rule.items())[:_RULES_TOLD])
+    raise DeadLetterRateError(
+        f"--max_dead_letter_rate: {refused:,} of {read:,} rows were refused ({refused / max(read, 1):.2%}), more than "
+        f"{most:.2%}, so nothing was published:\n{rules}"
     )

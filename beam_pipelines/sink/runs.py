@@ -42,6 +42,10 @@ class BalanceError(RuntimeError):
     """Rows are missing or there are too many: what was read is not what came out. Nothing was published."""
 
 
+class DeadLetterRateError(RuntimeError):
+    """More of the rows read were refused than the run allows. Nothing was published."""
+
+
 class RunConflictError(UsageError):
     """A run of this id is committed that read other input or had other options."""
 

@@ -71,7 +71,9 @@ def judge(batch: pa.RecordBatch, contract: Contract) -> Judged:
 
     fields = [*contract.schema, *(batch.schema.field(name) for name in conformed.others)]
     columns += [batch.column(name) for name in conformed.others]
-    every = pa.RecordBatch.from_arrays(columns, schema=pa.schema([field.with_nullable(True) for field in fields]))
+    every = pa.RecordBatch.from_arrays(
+        columns, schema=pa.schema([field.with_nullable(True) for field in fields], batch.schema.metadata)
+    )
     if case.refused.any():
         good = every.filter(pa.array(~case.refused))
         every = every.append_column(FAILURES, failures_column(case.found, batch.num_rows))
@@ -79,7 +81,9 @@ def judge(batch: pa.RecordBatch, contract: Contract) -> Judged:
     else:
         good = every
         refused = every.slice(0, 0).append_column(FAILURES, failures_column([], 0))
-    return Judged(pa.RecordBatch.from_arrays(good.columns, schema=pa.schema(fields)), refused, case.notes())
+    return Judged(
+        pa.RecordBatch.from_arrays(good.columns, schema=pa.schema(fields, batch.schema.metadata)), refused, case.notes()
+    )
 
 
 class _Case:

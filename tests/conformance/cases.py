@@ -18,11 +18,12 @@ from typing import Any
 import apache_beam as beam
 import pyarrow as pa
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 from apache_beam.testing.test_stream import TestStream
 from apache_beam.transforms.window import FixedWindows, TimestampedValue
 
 import beam_pipelines as bp
-from beam_pipelines import ledger
+from beam_pipelines import dead_letters, ledger
 from beam_pipelines.columnar.coder import RecordBatchCoder
 from beam_pipelines.columnar.provenance import raw_batch
 from tests.conformance import aggregate_cases, kafka_cases, kept
@@ -123,6 +124,40 @@ def _read_files_expected(folder: Path) -> dict[str, list[str]]:
         "dead_letters": kept.texts([{"payload": b"", "rule": "file.truncated", "field": None, "position": 20}]),
         "ledger": kept.texts(
             [(("", "ReadFiles", "read", ""), 7), (("", "ReadFiles", "dead_lettered", "file.truncated"), 1)]
+        ),
+    }
+
+
+def _read_dead_letters(pipeline: beam.Pipeline, folder: Path) -> Outputs:
+    (folder / "letters").mkdir()
+    pq.write_table(pa.Table.from_pylist(_LETTERS, dead_letters.SCHEMA), folder / "letters" / "a.parquet")
+    read = pipeline | "ReadDeadLetters" >> bp.ReadDeadLetters([f"{folder}/letters/*.parquet"])
+    decoded = read.good | "letters: decode" >> bp.DecodeBatches(bp.Contract("ids", (bp.Field("id", pa.int64()),)))
+    return {"good": decoded, "dead_letters": read.dead_letters | _told("ReadDeadLetters"), "ledger": read.ledger}
+
+
+_LETTERS = [
+    {"transform": "ValidateBatches", "rule": "enum", "message": "is wrong", "failures": []} | letter
+    for letter in (
+        {"payload": b'{"id": 7}', "record_format": "jsonl", "source": "a.jsonl", "position": 30},
+        {"payload": b"x,8", "record_format": "csv", "csv_header": b"name,id", "source": "b.csv", "position": 8},
+        {"payload": None, "record_format": None, "source": "c.jsonl", "position": 0},
+    )
+]
+
+
+def _read_dead_letters_expected(_: Path) -> dict[str, list[str]]:
+    rows = [(7, b'{"id": 7}', "a.jsonl", 30), (8, b"x,8", "b.csv", 8)]
+    return {
+        "good": kept.texts(
+            [{"id": id, "__payload": payload, "__source": name, "__position": at} for id, payload, name, at in rows]
+        ),
+        "dead_letters": kept.texts([{"payload": None, "rule": "letter.no_payload", "field": None, "position": 0}]),
+        "ledger": kept.texts(
+            [
+                (("", "ReadDeadLetters", "read", ""), 3),
+                (("", "ReadDeadLetters", "dead_lettered", "letter.no_payload"), 1),
+            ]
         ),
     }
 
@@ -465,6 +500,7 @@ CASES: dict[str, Case] = {
     case.name: case
     for case in (
         Case("ReadFiles", ("ReadFiles",), _read_files, _read_files_expected),
+        Case("ReadDeadLetters", ("ReadDeadLetters",), _read_dead_letters, _read_dead_letters_expected),
         Case("DecodeBatches", ("DecodeBatches",), _decode, _decode_expected),
         Case("ValidateBatches", ("ValidateBatches",), _validate, _validate_expected),
         Case("ValidateRows", ("ValidateRows",), _validate_rows, _validate_rows_expected),

@@ -19,9 +19,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("output", metavar="OUTPUT", help="The --output (or --dead_letter_output) of the runs.")
     parser.add_argument("--run_id", metavar="ID", help="Only those of this run.")
     asked = parser.parse_args(argv)
-    from beam_pipelines.sink import read_dead_letters, to_json_lines
+    from beam_pipelines.sink.dead_letter_files import read_named_letters, to_json_lines
 
-    for letters in read_dead_letters(asked.output, asked.run_id):
-        sys.stdout.buffer.write(to_json_lines(letters))
+    for names, letters in read_named_letters(asked.output, asked.run_id):
+        sys.stdout.buffer.write(to_json_lines(letters, names))
     sys.stdout.flush()
     return ExitCode.OK

@@ -33,8 +33,8 @@ class ReadingOptions:
         param_type="GCS_READ_FILE",
         example="gs://my-bucket/contracts/events.odcs.yaml",
     )
-    format: Literal["auto", "jsonl", "csv"] = option(
-        "What the files hold; auto tells by content, then by suffix.",
+    format: Literal["auto", "jsonl", "csv", "dead_letters"] = option(
+        "What the files hold; auto tells by content, then by suffix. dead_letters: payloads that a run refused.",
         default="auto",
         group="input",
     )

@@ -8,6 +8,11 @@ from typing import Literal
 from beam_pipelines.options import option
 
 
+def _is_share(number: float) -> None:
+    if not 0 <= number <= 1:
+        raise ValueError(f"{number:g} is not a share: 0 (none) to 1 (all)")
+
+
 @dataclasses.dataclass(frozen=True)
 class WritingOptions:
     """The lake, the name of the run, and the dead letters."""
@@ -37,4 +42,12 @@ class WritingOptions:
         "File format of dead letters.",
         default="parquet",
         group="output",
+    )
+    max_dead_letter_rate: float | None = option(
+        "Largest share of the rows read that may be refused, 0 to 1; with more, nothing is published and the run "
+        "fails, as soon as that is plain. Default: any.",
+        default=None,
+        group="output",
+        metavar="SHARE",
+        check=_is_share,
     )

@@ -53,4 +53,6 @@ class Account:
 
     def close(self) -> beam.PCollection[str]:
         """Wire the run's last step, and return the manifest."""
-        return (self._files, self._ledgers) | "Finalize" >> FinalizeRun(self._options.output, self._run)
+        return (self._files, self._ledgers) | "Finalize" >> FinalizeRun(
+            self._options.output, self._run, max_dead_letter_rate=self._options.max_dead_letter_rate
+        )

@@ -12,8 +12,8 @@ from beam_pipelines.pipelines.option_groups.reading import ReadingOptions
 from beam_pipelines.pipelines.option_groups.writing import WritingOptions
 from beam_pipelines.sink.runs import RunIdentity, check_output, fingerprint, inputs_summary, new_run_id
 
-PLACES = frozenset({"run_id", "output", "dead_letter_output", "mask_key_file"})
-"""Options that say where, not what: two runs that differ in them alone do the same."""
+PLACES = frozenset({"run_id", "output", "dead_letter_output", "mask_key_file", "max_dead_letter_rate"})
+"""Options that say where, or whether at all, not what: two runs that differ in them alone do the same."""
 
 
 def identify_run(pipeline: str, reading: ReadingOptions, writing: WritingOptions, contract: Contract) -> RunIdentity:

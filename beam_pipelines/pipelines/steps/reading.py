@@ -11,6 +11,7 @@ from beam_pipelines.contract import Contract, read_contract
 from beam_pipelines.decode.dialect import CsvDialect
 from beam_pipelines.decode.transform import DecodeBatches
 from beam_pipelines.errors import UsageError, did_you_mean
+from beam_pipelines.ingest.read_dead_letters import ReadDeadLetters
 from beam_pipelines.ingest.read_files import ReadFiles
 from beam_pipelines.pipelines.option_groups.reading import ReadingOptions
 from beam_pipelines.pipelines.steps.account import Account
@@ -38,7 +39,10 @@ def read_rows(
     dialect = CsvDialect(
         options.csv_delimiter.replace("\\t", "\t"), nulls=("", *options.csv_nulls), header=options.csv_header
     )
-    read = ReadFiles(options.input, format=options.format, compression=options.compression, dialect=dialect)
+    if options.format == "dead_letters":
+        read: beam.PTransform = ReadDeadLetters(options.input)
+    else:
+        read = ReadFiles(options.input, format=options.format, compression=options.compression, dialect=dialect)
     raw = account.settle("Unreadable", pipeline | "Read" >> read)
     decoded = raw | "Decode" >> DecodeBatches(contract, dialect=dialect)
     return account.settle("Invalid", decoded | "Validate" >> ValidateBatches(contract))
