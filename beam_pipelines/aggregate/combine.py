@@ -65,6 +65,8 @@ class MergePartials(beam.CombineFn):
         return beam.coders.ListCoder(RecordBatchCoder())
 
     def _bounded(self, accumulator: list[pa.RecordBatch]) -> list[pa.RecordBatch]:
+        if not accumulator:
+            return accumulator
         waiting = sum(partial.num_rows for partial in accumulator[1:])
         return self.compact(accumulator) if waiting > max(MAX_BATCH_ROWS, accumulator[0].num_rows) else accumulator
 

@@ -221,6 +221,25 @@ def test_a_group_may_not_be_named_as_a_column_of_the_result():
             plan_aggregation(schema, "count(*)", group_by=[name])
 
 
+def test_names_to_group_by_may_be_quoted():
+    schema = pa.schema([("order id", pa.int64()), ('a "b"', pa.int64()), ('"odd"', pa.int64())])
+    found = plan_aggregation(schema, "count(*)", group_by=['"order id"', '"a ""b"""', '"odd"'])
+    assert found.group_columns == ("order id", 'a "b"', '"odd"')
+    assert plan_aggregation(schema, "count(*)", group_by=["Order ID"]).group_columns == ("order id",)
+    with pytest.raises(ExpressionError, match=r"no column 'order di'\. Did you mean 'order id'"):
+        plan_aggregation(schema, "count(*)", group_by=['"order di"'])
+
+
+def test_calls_have_one_name_however_they_are_written():
+    schema = pa.schema([("x", pa.float64()), ("b", pa.bool_())])
+    text = "var_samp(x), percentile_cont(0.9) within group (order by x), any_value(x), every(b), mean(x)"
+    assert [output.name for output in parse_aggregates(text, schema).outputs] == [
+        "variance_x", "quantile_cont_x_0_9", "any_value_x", "bool_and_b", "avg_x",
+    ]  # fmt: skip
+    calls = parse_aggregates("var_samp(x) as a, variance(x) as b, stddev(x) / avg(x) as c", schema).calls
+    assert [call.sql for call in calls] == ["VARIANCE(x)", "STDDEV(x)", "AVG(x)"]
+
+
 def test_the_output_schema_is_the_window_the_groups_and_the_aggregates():
     found = plan(group_by=["COUNTRY", "day"], window="fixed:1h", event_time="AT")
     assert found.output_schema.names == ["window_start", "window_end", "country", "day", "n"]
