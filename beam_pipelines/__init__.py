@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from beam_pipelines.mask.transform import MaskBatches as MaskBatches
     from beam_pipelines.outcome import Outcome as Outcome
     from beam_pipelines.sink.finalize import FinalizeRun as FinalizeRun
+    from beam_pipelines.sink.kafka.write import WriteToKafka as WriteToKafka
     from beam_pipelines.sink.lake import WriteDeadLetters as WriteDeadLetters
     from beam_pipelines.sink.lake import WriteToLake as WriteToLake
     from beam_pipelines.sink.runs import RunIdentity as RunIdentity
@@ -77,6 +78,7 @@ PUBLIC = {
     "ValidateBatches": "validate.transform",
     "ValidateRows": "validate.rows_transform",
     "WriteDeadLetters": "sink.lake",
+    "WriteToKafka": "sink.kafka.write",
     "WriteToLake": "sink.lake",
     "masked_schema": "mask.methods",
     "parse_contract": "contract",

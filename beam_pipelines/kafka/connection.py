@@ -42,8 +42,8 @@ class ConnectionOptions:
     tls: bool = option("Encrypt, and check the broker's certificate.", default=False)
     ca: str | None = option("PEM file of the authorities to trust. Default: those of the machine.", default=None)
     certificate: str | None = option("PEM file of our certificate, where the broker asks for one.", default=None)
-    key: str | None = option("PEM of the certificate's private key.", default=None, check=secret_reference)
-    key_password: str | None = option("Password of the private key.", default=None, check=secret_reference)
+    private_key: str | None = option("PEM of the certificate's private key.", default=None, check=secret_reference)
+    private_key_password: str | None = option("Password of the private key.", default=None, check=secret_reference)
     sasl: Literal["none", "plain", "scram-sha-256", "scram-sha-512", "oauthbearer"] = option(
         "How we prove who we are.", default="none"
     )
@@ -98,8 +98,8 @@ class Connection:
             "logger": CLIENT_LOG,
             "ssl.ca.location": asked.ca,
             "ssl.certificate.location": asked.certificate,
-            "ssl.key.pem": self._secret(asked.key, "the private key"),
-            "ssl.key.password": self._secret(asked.key_password, "the private key's password"),
+            "ssl.key.pem": self._secret(asked.private_key, "the private key"),
+            "ssl.key.password": self._secret(asked.private_key_password, "the private key's password"),
             "sasl.mechanism": None if asked.sasl == "none" else asked.sasl.upper(),
             "sasl.username": self.user if named else None,
             "sasl.password": self._secret(asked.password, "the password") if named else None,
@@ -139,10 +139,10 @@ class Connection:
                 return "?token_url needs ?client_id and ?client_secret"
         elif not (self.user and asked.password):
             return f"?sasl={asked.sasl} needs a user and a password: kafka://USER@HOST/TOPIC?password=env:NAME"
-        if not asked.tls and (asked.ca or asked.certificate or asked.key):
-            return "?ca, ?certificate and ?key are for nothing without ?tls=true"
-        if (asked.certificate is None) != (asked.key is None):
-            return "?certificate and ?key belong together"
+        if not asked.tls and (asked.ca or asked.certificate or asked.private_key):
+            return "?ca, ?certificate and ?private_key are for nothing without ?tls=true"
+        if (asked.certificate is None) != (asked.private_key is None):
+            return "?certificate and ?private_key belong together"
         return None
 
 

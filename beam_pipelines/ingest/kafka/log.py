@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import logging
 import time
 from collections import deque
@@ -11,14 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, TypeVar
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import TopicMetadata
 
 from beam_pipelines.columnar.provenance import RECORD_FORMAT
 from beam_pipelines.errors import UsageError
 from beam_pipelines.ingest.kafka.raw_batches import failed_batch, raw_batch_of
 from beam_pipelines.ingest.kafka.starts import Start
 from beam_pipelines.ingest.streams.log import Polled
-from beam_pipelines.kafka import failures
+from beam_pipelines.kafka.asking import ASK_SECONDS, Asking
 from beam_pipelines.kafka.connection import Connection
 from beam_pipelines.retries import Retries
 
@@ -33,7 +31,6 @@ _FETCH_BYTES = 16 << 20  # most in one answer of a broker
 _PARTITION_BYTES = 4 << 20  # most of one partition in it; a longer message comes alone
 _MOST_BYTES = 1_000_000_000  # of one message, as librdkafka has it: the broker's limit is the one that counts
 _WAIT_SECONDS = 0.1  # for messages, as PartitionedLog says
-_ASK_SECONDS = 5.0  # for one answer; `retries` ask again
 
 LOST = "kafka.offsets_lost"
 UNREADABLE = "kafka.unreadable"
@@ -73,8 +70,7 @@ class KafkaLog:
     def __init__(self, address: KafkaAddress) -> None:
         self._address = address
         self._topic = address.topic
-        self._trouble: list[KafkaError] = []  # what the client said of its connections since it last got through
-        self._down_since: float | None = None
+        self._asking = Asking(address.connection, address.topic, address.retries, address.group is not None)
         self._assigned: dict[int, int] = {}  # partition → offset from which the client's next message is
         self._held: deque[Message] = deque()  # more than was asked for: the next poll's
         self._message_bytes = 1000.0  # mean length, to ask for about as many bytes as are wanted
@@ -98,17 +94,17 @@ class KafkaLog:
                     "max.partition.fetch.bytes": _PARTITION_BYTES,
                     "message.max.bytes": _FETCH_BYTES,
                     "receive.message.max.bytes": _MOST_BYTES,
-                    "error_cb": self._hear,
+                    "error_cb": self._asking.hear,
                 }
             )
         except KafkaException as error:  # such as a file of certificates that isn't there
             raise UsageError(f"{address.connection.endpoint}: {error.args[0].str()}") from error
 
     def partitions(self) -> Sequence[str]:
-        found = self._described()
+        found = self._asking.partitions(self._consumer, can_poll=not self._assigned)
         if self._known is None:
             self._known = set(found)
-        return [str(each) for each in sorted(found)]
+        return [str(each) for each in found]
 
     def start(self, partition: str) -> int:
         number = int(partition)
@@ -148,17 +144,6 @@ class KafkaLog:
     def close(self) -> None:
         self._consumer.close()
 
-    def _described(self) -> list[int]:
-        """Numbers of the topic's partitions. UsageError if there is no such topic, or none for us."""
-
-        def ask() -> TopicMetadata:
-            found = self._consumer.list_topics(self._topic, _ASK_SECONDS / 5).topics[self._topic]
-            if found.error is not None:
-                raise KafkaException(found.error)
-            return found
-
-        return list(self._ask(ask).partitions)
-
     def _find_starts(self, partitions: Sequence[int]) -> dict[int, int]:
         start = self._address.start
         new = [each for each in partitions if self._known is not None and each not in self._known]
@@ -176,7 +161,7 @@ class KafkaLog:
             found |= self._offsets(old, OFFSET_BEGINNING)
             if start.kind == "committed":
                 places = [TopicPartition(self._topic, each) for each in old]
-                committed = self._ask(lambda: self._consumer.committed(places, _ASK_SECONDS)) if old else []
+                committed = self._ask(lambda: self._consumer.committed(places, ASK_SECONDS)) if old else []
                 found |= {place.partition: place.offset for place in committed if place.offset >= 0}
         if self._known is not None:
             self._known |= set(new)
@@ -187,7 +172,7 @@ class KafkaLog:
         if not partitions:
             return {}
         places = [TopicPartition(self._topic, each, time) for each in partitions]
-        found = self._ask(lambda: self._consumer.offsets_for_times(places, _ASK_SECONDS))
+        found = self._ask(lambda: self._consumer.offsets_for_times(places, ASK_SECONDS))
         for place in found:
             if place.error is not None:
                 raise KafkaException(place.error)
@@ -239,7 +224,7 @@ class KafkaLog:
     def _instead_of(self, message: Message, error: KafkaError) -> Polled | None:
         """What stands for messages that can't be had; None for an error that isn't one of messages."""
         partition, at = message.partition(), message.offset()
-        self._raise_told(error)
+        self._asking.raise_told(error)
         if error.code() in _GONE:
             return self._lost(partition, self._assigned[partition])
         if error.code() in _UNREADABLE and partition in self._assigned:
@@ -274,57 +259,14 @@ class KafkaLog:
         return Polled(str(partition), failed_batch(self._topic, partition, at, UNREADABLE, said), at + 1)
 
     def _ask(self, question: Callable[[], _T]) -> _T:
-        """Ask the cluster as the policy says. UsageError at once for what a person has to mend."""
-
-        def ask() -> _T:
-            try:
-                answer = question()
-            except KafkaException as error:
-                if not self._assigned:
-                    self._consumer.poll(0)  # lets the client tell its errors; there are no messages to be had yet
-                for each in (*self._trouble, failures.of(error)):
-                    if each is not None:
-                        self._raise_told(each)
-                raise
-            self._look_at_trouble(heard=True)
-            return answer
-
-        return self._address.retries.call(ask, self._address.connection.endpoint, failures.passes)
-
-    def _raise_told(self, error: KafkaError) -> None:
-        if self._address.group is None and error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
-            return  # the client looks for a group's coordinator, though we don't use one
-        connection = self._address.connection
-        told = failures.told(error, connection.endpoint, self._topic, connection.user)
-        if told is None:
-            return
-        if error.code() in failures.UNKNOWN_TOPIC:
-            told = UsageError(f"{told}.{self._near_topics()}")
-        raise told
-
-    def _near_topics(self) -> str:
-        try:
-            names = [name for name in self._consumer.list_topics(timeout=_ASK_SECONDS).topics if name[:2] != "__"]
-        except KafkaException:
-            return ""
-        near = difflib.get_close_matches(self._topic, names, n=1, cutoff=0.6)
-        return f" Did you mean '{near[0]}'?" if near else ""
-
-    def _hear(self, error: KafkaError) -> None:
-        self._trouble = [*self._trouble[-9:], error]
-        if self._down_since is None and error.code() in (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT):
-            self._down_since = time.monotonic()
+        return self._asking.ask(self._consumer, question, can_poll=not self._assigned)
 
     def _look_at_trouble(self, heard: bool) -> None:
+        """UsageError if the client is refused, ConnectionError if it has found no broker for too long."""
         if heard:
-            self._trouble.clear()
-            self._down_since = None
-        for error in self._trouble:
-            if error.code() in failures.WRONG_CREDENTIALS:
-                self._raise_told(error)
-        patience = self._address.patience
-        if self._down_since is not None and patience is not None and time.monotonic() - self._down_since > patience:
-            raise ConnectionError(
-                f"{self._address.connection.endpoint}: no broker can be reached for {patience:.0f} s: "
-                f"{self._trouble[-1].str()}"
-            )
+            self._asking.got_through()
+        self._asking.raise_refused()
+        down, patience = self._asking.down_since, self._address.patience
+        if down is not None and patience is not None and time.monotonic() - down > patience:
+            endpoint = self._address.connection.endpoint
+            raise ConnectionError(f"{endpoint}: no broker can be reached for {patience:.0f} s: {self._asking.trouble}")
