@@ -31,6 +31,7 @@ AGGREGATED = "aggregated"
 IN_PANES = "in_panes"
 """Rows in the final panes that were written."""
 DEAD_LETTERS_WRITTEN = "dead_letters_written"
+LATE_WRITTEN = "late_written"
 NULLED = "nulled"
 """Values set to null by `onFailure: null`; the row itself is counted where it ends."""
 WARNED = "warned"
@@ -105,6 +106,9 @@ class Balance:
         reached, panes, late = self.count(AGGREGATED), self.count(IN_PANES), self.count(LATE)
         if reached != panes + late:
             found.append(f"aggregates: {reached} rows reached the aggregation, {panes} in panes + {late} late")
+        kept = self.count(LATE_WRITTEN)
+        if kept not in (0, late):  # whoever writes late rows writes all of them
+            found.append(f"late rows: {late} rows were late, {kept} were written")
         return found
 
     @property

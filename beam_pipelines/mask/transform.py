@@ -8,6 +8,7 @@ import apache_beam as beam
 import pyarrow as pa
 
 from beam_pipelines.columnar import coder  # noqa: F401  registers the coder of batches
+from beam_pipelines.columnar.source_watermark import told_by_source
 from beam_pipelines.contract.model import Contract
 from beam_pipelines.mask.keys import KeyReference, MaskKey
 from beam_pipelines.mask.methods import mask_batch, needs_key
@@ -57,4 +58,4 @@ class _Mask(beam.DoFn):
             self._key = self._reference.resolve()
 
     def process(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        yield mask_batch(batch, self._contract, self._key)
+        yield told_by_source(mask_batch(batch, self._contract, self._key), batch)

@@ -20,6 +20,7 @@ from beam_pipelines.sink.lake import WrittenRecord
 from beam_pipelines.sink.outline import outline
 from beam_pipelines.sink.publishing import finalize, utc_now
 from beam_pipelines.sink.runs import RunIdentity
+from beam_pipelines.sink.streaming import CommitStream
 
 _Record = tuple[str, str]
 """What meets in the one group: `file`, `entry` or `seed`, and its content as JSON."""
@@ -45,6 +46,9 @@ class FinalizeRun(beam.PTransform):
     Fails the job with BalanceError when rows are missing or too many, with DeadLetterRateError when more than
     `max_dead_letter_rate` (a share, 0 to 1) of the rows read were refused, with RunConflictError when the
     run id is committed with another fingerprint, with OutputError when files can't be moved.
+
+    A stream has no last step: its files are published bundle by bundle, and its manifest when it ends, if it ends.
+    See `sink.streaming`.
 
     `clock` tells the time that the manifest is created at; `at_step` is called between the steps of the
     commit (tests kill the process there). Both must be picklable.
@@ -86,6 +90,8 @@ class FinalizeRun(beam.PTransform):
         pipeline = next(each.pipeline for each in (*files, *ledgers))
         runner = pipeline.options.view_as(StandardOptions).runner
         run = dataclasses.replace(self._run, engine={"runner": runner, **self._run.engine}, graph=outline(pipeline))
+        if not all(each.is_bounded for each in (*files, *ledgers)):
+            return (tuple(files), tuple(ledgers)) | "Stream" >> CommitStream(self._output, run, self._clock)
         records = [pipeline | "Once" >> beam.Create([_SEED]).with_output_types(_Record)]
         if ledgers:
             entries = [

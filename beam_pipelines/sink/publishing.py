@@ -51,7 +51,7 @@ def finalize(
             if committed is not None:
                 return committed
             balance = Balance.of([*entries, *entries_of(files)])
-            _write_balance(output, run, balance)
+            write_balance(output, run, balance)
             _refuse_unbalanced(output, run, balance, roots)
             _refuse_too_many_dead_letters(output, run, balance, roots, max_dead_letter_rate)
             at_step("balanced")
@@ -74,6 +74,8 @@ def entries_of(files: Iterable[WrittenFile]) -> list[LedgerEntry]:
             entries.append(ledger.entry(STAGE, ledger.WRITTEN, file.rows, output=ledger.ROWS))
         elif file.folder == ledger.AGGREGATES:
             entries.append(ledger.entry(STAGE, ledger.IN_PANES, file.counted, output=ledger.AGGREGATES))
+        elif file.folder == ledger.LATE:
+            entries.append(ledger.entry(STAGE, ledger.LATE_WRITTEN, file.rows, output=ledger.AGGREGATES))
         else:
             entries.append(ledger.entry(STAGE, ledger.DEAD_LETTERS_WRITTEN, file.rows))
     return entries
@@ -121,7 +123,8 @@ def worth_keeping(files: Iterable[WrittenFile]) -> list[WrittenFile]:
     return sorted(kept, key=lambda each: (each.root, each.path))
 
 
-def _write_balance(output: str, run: RunIdentity, balance: Balance) -> None:
+def write_balance(output: str, run: RunIdentity, balance: Balance) -> None:
+    """Write or replace the run's `balance.json`."""
     content = {"run_id": run.run_id, "pipeline": run.pipeline, **balance.to_json()}
     storage.write(
         f"{runs.run_folder(output, run.run_id)}/balance.json",

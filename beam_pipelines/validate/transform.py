@@ -12,6 +12,7 @@ from apache_beam.utils.timestamp import Timestamp
 
 from beam_pipelines import outcome
 from beam_pipelines.columnar.batches import earliest_micros
+from beam_pipelines.columnar.source_watermark import told_by_source
 from beam_pipelines.contract.model import Contract
 from beam_pipelines.dead_letters import letters_of
 from beam_pipelines.outcome import Outcome
@@ -66,6 +67,7 @@ class _Judge(beam.DoFn):
             )
             yield from outcome.refuse(letters, STAGE)
         if good.num_rows:
+            good = told_by_source(good, element)
             earliest = None if time is None else earliest_micros(good.column(time.name).cast(_EVENT_TIME))
             yield good if earliest is None else TimestampedValue(good, Timestamp(micros=earliest))
 

@@ -62,6 +62,15 @@ def parse_duration(text: str) -> int:
     return total
 
 
+def seconds_of(text: str) -> float:
+    """Read a duration that may be zero, in seconds.
+
+    >>> seconds_of("1m500ms"), seconds_of("0s")
+    (60.5, 0.0)
+    """
+    return 0.0 if text.strip() in ("0", "0s") else parse_duration(text) / 1_000_000
+
+
 def format_duration(micros: int) -> str:
     """Write a duration in its shortest form.
 

@@ -18,6 +18,7 @@ from beam_pipelines import ledger, outcome
 from beam_pipelines.columnar.batches import concat
 from beam_pipelines.columnar.coder import RecordBatchCoder
 from beam_pipelines.columnar.expressions import EvaluationError
+from beam_pipelines.columnar.source_watermark import source_watermark
 from beam_pipelines.ledger import LedgerEntry
 from beam_pipelines.window.assign import to_micros
 from beam_pipelines.window.expiry import expiries, next_expiry
@@ -26,6 +27,14 @@ from beam_pipelines.window.spec import Window
 STAGE = "SplitLateRows"
 
 LATE = "late"
+
+_HEAD_START = 16
+"""Windows before that of the first rows from which on expiries are watched one by one."""
+
+_START = MIN_TIMESTAMP + 1
+"""A watermark that has moved is beyond."""
+
+_NOTHING = pa.RecordBatch.from_pylist([], pa.schema([]))
 
 _ROUNDS = 2
 """Rounds of timers after which a timer of the past would have fired: it was seen in the first of them."""
@@ -53,10 +62,12 @@ class SplitLateRows(beam.PTransform):
     runner downstream, if nothing between holds it up without holding the watermark.
 
     No transform can ask what the watermark is. An event-time timer tells: one is always pending at the
-    next expiry, and as long as it is, it holds the watermark of what comes out before that instant. Rows
-    that expire earlier, as a shard's very first ones may, wait for two rounds of timers with the timer at
-    their own expiry; it fires in them if it was too late. Runners that let such rounds wait for the
-    watermark (Prism, Flink) may call rows late that came in time, if it leaps over their expiry at once.
+    next expiry, and as long as it is, it holds the watermark of what comes out before that instant. At the
+    start of a stream a timer at the beginning of time tells that the watermark hasn't moved: all is on time.
+    Rows that expire before the pending timer (by more than some windows than the first rows, or the first
+    ones after the watermark moved) wait for two rounds of timers with the timer at their own expiry; it
+    fires in them if it was too late. Runners that let such rounds wait for the watermark (Prism, Flink) may
+    call those rows late though they came in time, if it leaps over their expiry at once.
 
     Which rows are late depends on the runner's watermark; no row is lost or counted twice.
 
@@ -72,11 +83,19 @@ class SplitLateRows(beam.PTransform):
         self._shards = shards
 
     def expand(self, batches: beam.PCollection[pa.RecordBatch]) -> SplitRows:
-        split = (
+        sharded = (
             batches
             | "WithoutWindows" >> beam.WindowInto(GlobalWindows())
             | "Shard"
             >> beam.ParDo(_Shard(self._split.event_time, self._shards)).with_output_types(tuple[int, pa.RecordBatch])
+        )
+        # As long as these are on their way, they hold the watermark at the beginning of time.
+        starts = batches.pipeline | "Starts" >> beam.Create(
+            [(shard, _NOTHING) for shard in range(self._shards)], reshuffle=False
+        ).with_output_types(tuple[int, pa.RecordBatch])
+        split = (
+            (sharded, starts)
+            | "WithStarts" >> beam.Flatten()
             | "Split"
             >> beam.ParDo(self._split)
             .with_output_types(pa.RecordBatch, **{LATE: pa.RecordBatch, outcome.LEDGER: LedgerEntry})
@@ -107,6 +126,9 @@ class _Split(beam.DoFn):
     """How often the timer fired since rows came."""
     ROUND = ReadModifyWriteStateSpec("round", VarIntCoder())
     """Rounds of timers since rows began to wait."""
+    MOVED = ReadModifyWriteStateSpec("moved", VarIntCoder())
+    """Whether the watermark has moved since the stream began."""
+    START = TimerSpec("start", TimeDomain.WATERMARK)
     EXPIRY = TimerSpec("expiry", TimeDomain.WATERMARK)
     LOOK = TimerSpec("look", TimeDomain.WATERMARK)
 
@@ -124,16 +146,29 @@ class _Split(beam.DoFn):
         pending: Any = beam.DoFn.StateParam(PENDING),  # noqa: B008
         idle: Any = beam.DoFn.StateParam(IDLE),  # noqa: B008
         round: Any = beam.DoFn.StateParam(ROUND),  # noqa: B008
+        moved: Any = beam.DoFn.StateParam(MOVED),  # noqa: B008
+        start: Any = beam.DoFn.TimerParam(START),  # noqa: B008
         expiry: Any = beam.DoFn.TimerParam(EXPIRY),  # noqa: B008
         look: Any = beam.DoFn.TimerParam(LOOK),  # noqa: B008
     ) -> Iterator[Any]:
         batch = element[1]
+        if not batch.num_rows:
+            start.set(_START)
+            return
         yield outcome.note(self._stage, ledger.AGGREGATED, batch.num_rows, output=ledger.AGGREGATES)
         idle.write(0)
         ends = self._expiries(batch)
         last, due = passed.read(), pending.read()
+        if not moved.read():
+            yield from self._pass(batch, np.ones(len(ends), bool))
+            self._watch(int(ends.min()), expiry, pending)
+            return
         late = ends <= last if last is not None else np.zeros(len(ends), bool)
         sure = ~late & (ends >= due) if due is not None else np.zeros(len(ends), bool)
+        reported = source_watermark(batch)
+        if reported is not None and (told := ~(late | sure) & (ends > reported)).any():
+            sure |= told
+            self._watch(int(ends[told].min()), expiry, pending)
         yield from self._refuse(batch, late)
         yield from self._pass(batch, sure)
         unsure = ~(late | sure)
@@ -141,6 +176,10 @@ class _Split(beam.DoFn):
             waiting.add(batch.filter(pa.array(unsure)))
             _set(expiry, pending, int(ends[unsure].min()))
             _begin(round, look)
+
+    @on_timer(START)  # type: ignore[untyped-decorator]
+    def at_start(self, moved: Any = beam.DoFn.StateParam(MOVED)) -> None:  # noqa: B008
+        moved.write(1)
 
     @on_timer(LOOK)  # type: ignore[untyped-decorator]
     def after_a_round(
@@ -201,6 +240,14 @@ class _Split(beam.DoFn):
                 "field required, so that such rows are dead letters"
             )
         return expiries(to_micros(times), self._window, self._lateness)
+
+    def _watch(self, first: int, expiry: Any, pending: Any) -> None:
+        """Have the timer pending before an expiry: some windows before it, if it is the first to be watched."""
+        due = pending.read()
+        if due is None:
+            first -= _HEAD_START * (self._window.period_micros or self._window.size_micros)
+        if due is None or first < due:
+            _set(expiry, pending, first)
 
     def _pass(self, batch: pa.RecordBatch, rows: Any) -> Iterator[Any]:
         if rows.any():

@@ -209,7 +209,7 @@ def test_killed_while_writing_and_while_publishing_and_run_again_the_lake_is_und
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"folder": "row"}, "folder 'row' is not one of rows, aggregates, dead_letters. Did you mean 'rows'?"),
+        ({"folder": "row"}, "folder 'row' is not one of rows, aggregates, late, dead_letters. Did you mean 'rows'?"),
         ({"format": "jsonl"}, "format 'jsonl' is for dead letters; rows are written as parquet"),
         ({"format": "csv"}, "format 'csv' is not one of parquet, jsonl"),
         ({"compression": "zst"}, "compression 'zst' is not one of zstd, snappy, gzip, lz4, none"),

@@ -21,6 +21,7 @@ from apache_beam.utils.timestamp import MAX_TIMESTAMP, MIN_TIMESTAMP, Timestamp
 
 from beam_pipelines.columnar.coder import RecordBatchCoder
 from beam_pipelines.columnar.provenance import FAILURES
+from beam_pipelines.columnar.source_watermark import with_source_watermark
 from beam_pipelines.ingest.streams import open_logs
 from beam_pipelines.ingest.streams.event_times import EventTimes, publish_times
 from beam_pipelines.ingest.streams.log import LogAddress, PartitionedLog, Polled
@@ -77,6 +78,8 @@ class LogMark(CheckpointMark):
     share: Shard
     positions: Mapping[str, int]
     states: Mapping[str, PartitionState]
+    reported: int | None = None
+    """The latest watermark that was reported: the runner's never goes back."""
 
     def finalize_checkpoint(self) -> None:
         open_logs.commit(self.share, self.positions)
@@ -92,7 +95,7 @@ class LogMarkCoder(beam.coders.Coder):
 
     def encode(self, mark: LogMark) -> bytes:
         states = {name: list(state) for name, state in mark.states.items()}
-        content = {"positions": dict(mark.positions), "states": states}
+        content = {"positions": dict(mark.positions), "states": states, "reported": mark.reported}
         return self.VERSION + json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
 
     def decode(self, encoded: bytes) -> LogMark:
@@ -103,7 +106,7 @@ class LogMarkCoder(beam.coders.Coder):
             )
         content = json.loads(encoded[1:])
         states = {name: PartitionState(*state) for name, state in content["states"].items()}
-        return LogMark(self._share, content["positions"], states)
+        return LogMark(self._share, content["positions"], states, content["reported"])
 
     def is_deterministic(self) -> bool:
         return True
@@ -127,6 +130,7 @@ class LogReader(UnboundedReader):
         self._positions: dict[str, int] = dict(mark.positions) if mark else {}
         self._ahead = dict(self._positions)  # where to poll next: waiting elements lie between
         self._watermarks = Watermarks(source.policy, states=dict(mark.states) if mark else None)
+        self._reported = mark.reported if mark else None
         self._waiting: deque[_Element] = deque()
         self._current: _Element | None = None
         self._complete = False
@@ -147,7 +151,8 @@ class LogReader(UnboundedReader):
         if not self._waiting:
             self._current = None
             return False
-        element = self._current = self._waiting.popleft()
+        element = self._waiting.popleft()
+        self._current = element._replace(batch=self._told(element.batch))
         now = _now()
         for partition, latest in element.latest:
             self._watermarks.saw(partition, latest, now)
@@ -173,10 +178,15 @@ class LogReader(UnboundedReader):
         self._lag.set(max(0, (_now() - found) // MICROS))
         if found >= ENDED:
             return MAX_TIMESTAMP if self._complete and not self._waiting else MIN_TIMESTAMP
+        self._reported = found if self._reported is None else max(found, self._reported)
         return Timestamp(micros=found)
 
     def get_checkpoint_mark(self) -> LogMark:
-        return LogMark(self._share, dict(self._positions), dict(self._watermarks.states))
+        return LogMark(self._share, dict(self._positions), dict(self._watermarks.states), self._reported)
+
+    def _told(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The batch with the watermark that was reported before it."""
+        return with_source_watermark(batch, MIN_TIMESTAMP.micros if self._reported is None else self._reported)
 
     def _discover(self, log: PartitionedLog) -> None:
         if time.monotonic() - self._discovered < _DISCOVER_SECONDS:

@@ -78,8 +78,8 @@ class OpenFiles:
         self._address = address
         self._paths = [file.path for file in list_inputs(address.patterns)]
         self._reading: dict[str, _Reading] = {}
-        self._opened = time.monotonic()
-        self._taken = 0
+        self._credit = 0.0
+        self._counted = time.monotonic()
 
     def partitions(self) -> Sequence[str]:
         return self._paths
@@ -93,13 +93,13 @@ class OpenFiles:
 
     def poll(self, positions: Mapping[str, int], max_rows: int, max_bytes: int) -> Sequence[Polled]:  # noqa: ARG002
         """Rows of the file that is most behind: so files are merged by time, as far as each is in order."""
-        rows = min(max_rows, self._allowed())
+        rows = min(max_rows, self._allowed(max_rows))
         if not positions or rows < 1:
             return ()
         path, position = next(iter(positions.items()))
         reading = self._at(path, position)
         batch = pa.RecordBatch.from_pylist([], pa.schema([])) if reading.is_at_end else reading.take(rows)
-        self._taken += batch.num_rows
+        self._credit -= batch.num_rows
         polled = Polled(path, batch, reading.position, reading.is_at_end)
         if reading.is_at_end:
             self._reading.pop(path).close()
@@ -130,8 +130,12 @@ class OpenFiles:
         reading.skip_to(position)
         return reading
 
-    def _allowed(self) -> int:
+    def _allowed(self, most: int) -> int:
+        """Rows that the rate allows now: those of a second at most, and not a few at a time."""
         rate = self._address.rows_per_second
         if rate is None:
-            return 1 << 62
-        return int(rate * (time.monotonic() - self._opened)) - self._taken
+            return most
+        now = time.monotonic()
+        self._credit = min(max(rate, 1.0), self._credit + rate * (now - self._counted))
+        self._counted = now
+        return int(self._credit) if self._credit >= min(most, rate / 4) else 0

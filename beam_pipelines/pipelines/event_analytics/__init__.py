@@ -12,11 +12,12 @@ import dataclasses
 from beam_pipelines.pipelines.option_groups.aggregating import AggregatingOptions
 from beam_pipelines.pipelines.option_groups.masking import MaskingOptions
 from beam_pipelines.pipelines.option_groups.reading import ReadingOptions
+from beam_pipelines.pipelines.option_groups.streaming import StreamingOptions
 from beam_pipelines.pipelines.option_groups.writing import WritingOptions
 
 
 @dataclasses.dataclass(frozen=True)
-class EventAnalyticsOptions(ReadingOptions, WritingOptions, AggregatingOptions, MaskingOptions):
+class EventAnalyticsOptions(ReadingOptions, WritingOptions, AggregatingOptions, StreamingOptions, MaskingOptions):
     """What `event_analytics` can be told."""
 
 

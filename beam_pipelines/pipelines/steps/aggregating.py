@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import apache_beam as beam
 import pyarrow as pa
 
+from beam_pipelines.aggregate.kernels import PANE_INDEX, PANE_TIMING
 from beam_pipelines.aggregate.transform import AggregateBatches
 from beam_pipelines.contract import Contract
 from beam_pipelines.errors import ExpressionError, UsageError
 from beam_pipelines.pipelines.option_groups.aggregating import AggregatingOptions
+from beam_pipelines.pipelines.option_groups.streaming import StreamingOptions
 from beam_pipelines.pipelines.steps.account import Account
 from beam_pipelines.sink.lake import WriteToLake
 from beam_pipelines.window.spec import parse_window
+
+PANE_COLUMNS = (pa.field("pane_index", pa.int64()), pa.field("pane_timing", pa.string()))
+"""Of a stream's aggregates: the number of a window's pane, and whether it is early, on_time or late."""
 
 
 def write_aggregates(
@@ -22,14 +29,30 @@ def write_aggregates(
     output: str,
     account: Account,
 ) -> dict[str, beam.PCollection]:
-    """Aggregates of rows of a schema, by the contract's event time: `{"aggregates": …}`, or nothing."""
+    """Aggregates of rows of a schema, by the contract's event time: `{"aggregates": …}`, or nothing.
+
+    Of a stream, each pane by itself with its number and timing, and the rows that were too late: `{"late": …}`.
+    """
     if options.aggregate is None:
         return {}
     aggregate = _aggregation(options, options.aggregate, contract, schema)
     aggregates = rows | "Aggregate" >> aggregate
-    write = WriteToLake(output, account.run.run_id, "aggregates", aggregate.output_schema)
-    account.add(aggregates.panes | "WriteAggregates" >> write, aggregates.ledger)
-    return {"aggregates": aggregates.panes}
+    run_id = account.run.run_id
+    if rows.is_bounded:
+        write = WriteToLake(output, run_id, "aggregates", aggregate.output_schema)
+        account.add(aggregates.panes | "WriteAggregates" >> write, aggregates.ledger)
+        return {"aggregates": aggregates.panes}
+    panes = aggregates.panes | "NamePanes" >> beam.Map(_with_named_panes).with_output_types(pa.RecordBatch)
+    write = WriteToLake(output, run_id, "aggregates", pa.schema([*aggregate.output_schema, *PANE_COLUMNS]))
+    account.add(panes | "WriteAggregates" >> write, aggregates.ledger)
+    account.add(aggregates.late | "WriteLate" >> WriteToLake(output, run_id, "late", schema))
+    return {"aggregates": panes, "late": aggregates.late}
+
+
+def _with_named_panes(panes: pa.RecordBatch) -> pa.RecordBatch:
+    """Panes with their number and timing as columns that are written."""
+    names = {PANE_INDEX: "pane_index", PANE_TIMING: "pane_timing"}
+    return panes.rename_columns([names.get(name, name) for name in panes.schema.names])
 
 
 def _aggregation(
@@ -45,6 +68,9 @@ def _aggregation(
         window = parse_window(options.window)
     except UsageError as error:
         raise UsageError(f"--window: {error}") from None
+    firing: dict[str, Any] = {}
+    if isinstance(options, StreamingOptions):
+        firing = {"allowed_lateness": options.allowed_lateness, "trigger": options.trigger}
     try:
         return AggregateBatches(
             schema,
@@ -53,6 +79,7 @@ def _aggregation(
             window=window,
             event_time=None if event_time is None else event_time.name,
             shards=options.aggregate_shards,
+            **firing,
         )
     except ExpressionError as error:
         raise ExpressionError(f"--aggregate and --group_by: {error}") from None

@@ -13,9 +13,12 @@ from beam_pipelines.decode.transform import DecodeBatches
 from beam_pipelines.errors import UsageError, did_you_mean
 from beam_pipelines.ingest.read_dead_letters import ReadDeadLetters
 from beam_pipelines.ingest.read_files import ReadFiles
+from beam_pipelines.ingest.replay_files import ReplayFiles
 from beam_pipelines.pipelines.option_groups.reading import ReadingOptions
+from beam_pipelines.pipelines.option_groups.streaming import StreamingOptions
 from beam_pipelines.pipelines.steps.account import Account
 from beam_pipelines.validate.transform import ValidateBatches
+from beam_pipelines.window.duration import seconds_of
 
 
 def contract_of(options: ReadingOptions) -> Contract:
@@ -39,10 +42,26 @@ def read_rows(
     dialect = CsvDialect(
         options.csv_delimiter.replace("\\t", "\t"), nulls=("", *options.csv_nulls), header=options.csv_header
     )
-    if options.format == "dead_letters":
-        read: beam.PTransform = ReadDeadLetters(options.input)
-    else:
-        read = ReadFiles(options.input, format=options.format, compression=options.compression, dialect=dialect)
+    read = _source(options, contract, dialect)
     raw = account.settle("Unreadable", pipeline | "Read" >> read)
     decoded = raw | "Decode" >> DecodeBatches(contract, dialect=dialect)
     return account.settle("Invalid", decoded | "Validate" >> ValidateBatches(contract))
+
+
+def _source(options: ReadingOptions, contract: Contract, dialect: CsvDialect) -> beam.PTransform:
+    """What reads the input: raw batches, and what can't be read."""
+    if options.format == "dead_letters":
+        return ReadDeadLetters(options.input)
+    if isinstance(options, StreamingOptions) and options.replay:
+        return ReplayFiles(
+            options.input,
+            contract,
+            options.format,
+            options.compression,
+            dialect,
+            out_of_orderness=seconds_of(options.out_of_orderness),
+            idle_after=seconds_of(options.idle_after),
+            ends=options.replay_ends,
+            rows_per_second=options.replay_rate,
+        )
+    return ReadFiles(options.input, format=options.format, compression=options.compression, dialect=dialect)
