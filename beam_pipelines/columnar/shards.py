@@ -18,6 +18,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from beam_pipelines.columnar.provenance import FAILURES, PAYLOAD
+
 Hashes = npt.NDArray[np.uint64]
 
 SEED = np.uint64(0x9E3779B97F4A7C15)
@@ -60,6 +62,14 @@ def by_shard(batch: pa.RecordBatch, shards: npt.NDArray[np.int32]) -> Iterator[t
     found, starts = np.unique(shards[order], return_index=True)
     for shard, start, end in zip(found, starts, np.append(starts[1:], batch.num_rows), strict=False):
         yield int(shard), ordered.slice(start, end - start)
+
+
+def without_payload(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return what is shuffled: all but the raw payload. ValueError for rows that were not validated."""
+    if FAILURES in batch.schema.names and batch.column(FAILURES).null_count < batch.num_rows:
+        raise ValueError("rows that failed decoding were to be shuffled: put ValidateBatches before")
+    names = [name for name in batch.schema.names if name not in (PAYLOAD, FAILURES)]
+    return batch.select(names).replace_schema_metadata(None)  # of one file; others say something else
 
 
 def _mix(words: Hashes) -> Hashes:

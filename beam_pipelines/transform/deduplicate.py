@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from beam_pipelines.columnar.batches import concat
-from beam_pipelines.columnar.provenance import FAILURES, PAYLOAD, RECORD
 from beam_pipelines.columnar.shards import hash_rows
 from beam_pipelines.errors import UsageError
 
@@ -95,14 +94,6 @@ def deduplicate(
             kept_bytes, new_bytes = held[0].nbytes, 0
     kept = _within(keep_one(concat(held), keys, event_time, keep), max_bytes)
     return Distinct(kept, rows - kept.num_rows)
-
-
-def without_payload(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Return what is shuffled: all but the raw payload. ValueError for rows that were not validated."""
-    if FAILURES in batch.schema.names and batch.column(FAILURES).null_count < batch.num_rows:
-        raise ValueError("rows that failed decoding reached a deduplication: put ValidateBatches before it")
-    names = [name for name in batch.schema.names if name not in (PAYLOAD, RECORD, FAILURES)]
-    return batch.select(names).replace_schema_metadata(None)  # of one file; others say something else
 
 
 def _within(batch: pa.RecordBatch, max_bytes: int) -> pa.RecordBatch:

@@ -14,11 +14,11 @@ from apache_beam.utils.timestamp import MIN_TIMESTAMP, Timestamp
 
 from beam_pipelines import ledger, outcome
 from beam_pipelines.columnar.batches import earliest_micros, split_to_bounds
-from beam_pipelines.columnar.shards import by_shard, shard_of
+from beam_pipelines.columnar.shards import by_shard, shard_of, without_payload
 from beam_pipelines.contract.model import Contract
 from beam_pipelines.errors import UsageError
 from beam_pipelines.ledger import LedgerEntry
-from beam_pipelines.transform.deduplicate import Keep, deduplicate, without_payload
+from beam_pipelines.transform.deduplicate import Keep, deduplicate
 from beam_pipelines.transform.deduplicate_stream import KeepFirstSeen
 
 STAGE = "DeduplicateBatches"

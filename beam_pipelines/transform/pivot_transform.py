@@ -15,12 +15,12 @@ from beam_pipelines import ledger, outcome
 from beam_pipelines.columnar import coder  # noqa: F401  registers the coder of batches
 from beam_pipelines.columnar.batches import earliest_micros, split_to_bounds
 from beam_pipelines.columnar.changes import check_columns
-from beam_pipelines.columnar.shards import by_shard, shard_of
+from beam_pipelines.columnar.shards import by_shard, shard_of, without_payload
 from beam_pipelines.contract.derived import Masks
 from beam_pipelines.contract.model import Contract
 from beam_pipelines.errors import UsageError
 from beam_pipelines.ledger import LedgerEntry
-from beam_pipelines.transform.deduplicate import Keep, without_payload
+from beam_pipelines.transform.deduplicate import Keep
 from beam_pipelines.transform.deduplicate_transform import Deduplicated
 from beam_pipelines.transform.pivot import Pivoting
 

@@ -9,19 +9,23 @@ import apache_beam as beam
 import pandas as pd
 import pyarrow as pa
 import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.test_stream import TestStream as Stream
 from apache_beam.testing.util import assert_that, equal_to
-from apache_beam.transforms.window import FixedWindows
+from apache_beam.transforms.window import FixedWindows, TimestampedValue
 from hypothesis import given
 from hypothesis import strategies as st
 
+from beam_pipelines.columnar.coder import RecordBatchCoder
 from beam_pipelines.columnar.provenance import FAILURES, PAYLOAD, SOURCE_TYPE
+from beam_pipelines.columnar.shards import without_payload
 from beam_pipelines.contract.model import Contract, Field
 from beam_pipelines.dead_letters import failure, failures_column
 from beam_pipelines.errors import UsageError
 from beam_pipelines.transform import deduplicate as kernel
-from beam_pipelines.transform.deduplicate import deduplicate, keep_one, without_payload
+from beam_pipelines.transform.deduplicate import deduplicate, keep_one
 from beam_pipelines.transform.deduplicate_transform import DeduplicateBatches
+from beam_pipelines.transform.seen_keys import unseen
 
 TIMESTAMP = pa.timestamp("us", "UTC")
 KEYS = ("shop", "id")
@@ -136,7 +140,7 @@ def test_only_distinct_rows_are_held_and_too_many_of_them_fail_clearly(monkeypat
 
 def test_rows_that_were_not_validated_are_refused() -> None:
     failed = pa.record_batch({"id": [1], FAILURES: failures_column([[failure("type", "id", "x", "wrong")]])})
-    with pytest.raises(ValueError, match="put ValidateBatches before it"):
+    with pytest.raises(ValueError, match="put ValidateBatches before"):
         without_payload(failed)
     assert without_payload(failed.set_column(1, FAILURES, failures_column([None]))).schema.names == ["id"]
 
@@ -179,3 +183,72 @@ def test_a_contract_without_a_key_and_input_that_does_not_end_are_refused() -> N
     windowed = pipeline | beam.Create([batch_of([(1, "a", 1, "x", 1)])]) | beam.WindowInto(FixedWindows(1))
     with pytest.raises(UsageError, match="deduplicate before windowing"):
         _ = windowed | "Windowed" >> DeduplicateBatches(CONTRACT)
+
+
+@given(rows=ROWS)
+def test_the_last_row_of_each_key_by_event_time_and_place(rows: list[tuple[Any, ...]]) -> None:
+    batch = without_payload(batch_of(rows))
+    frame = pd.DataFrame(batch.to_pylist())
+    places = ["__source", "__position"]
+    timed = frame[frame["at"].notna()].sort_values(["at", *places]).drop_duplicates(list(KEYS), keep="last")
+    untimed = frame[frame["at"].isna()].sort_values(places).drop_duplicates(list(KEYS), keep="last")
+    kept = pd.concat([timed, untimed]).drop_duplicates(list(KEYS), keep="first")
+    found = keep_one(batch, KEYS, "at", "last")
+    assert set(found.column("price").to_pylist()) == set(kept["price"])
+    assert found.num_rows == len(kept)
+
+
+@given(batches=st.lists(st.lists(st.tuples(st.integers(0, 4), st.sampled_from("ab")), max_size=6), max_size=6))
+def test_keys_seen_once_are_not_fresh_again(batches: list[list[tuple[int, str]]]) -> None:
+    known: set[tuple[int, str]] = set()
+    seen: list[pa.RecordBatch] = []
+    for rows in batches:
+        made = [{"id": id, "shop": shop, "n": n} for n, (id, shop) in enumerate(rows)]
+        schema = pa.schema([("id", pa.int64()), ("shop", pa.string()), ("n", pa.int64())])
+        news = unseen(pa.RecordBatch.from_pylist(made, schema), KEYS, pa.array(range(len(rows))), seen)
+        expected = [row["n"] for row in made if (key := (row["id"], row["shop"])) not in known and not known.add(key)]
+        assert news.fresh.column("n").to_pylist() == expected
+        seen.append(news.keys)
+
+
+def _stream(elements: list[Any]) -> Stream:
+    stream = Stream(coder=RecordBatchCoder())
+    for element in elements:
+        stream = (
+            stream.advance_watermark_to(element)
+            if isinstance(element, int)
+            else stream.add_elements([TimestampedValue(element, element.column("at")[0].as_py().timestamp())])
+        )
+    return stream.advance_watermark_to_infinity()
+
+
+def test_a_stream_forgets_a_key_when_its_time_is_over() -> None:
+    def batch(*rows: tuple[int, int]) -> pa.RecordBatch:
+        made = [{"id": id, "shop": "x", "at": dt.datetime.fromtimestamp(at, dt.UTC), "price": None} for id, at in rows]
+        return pa.RecordBatch.from_pylist(made, CONTRACT.schema)
+
+    stream = _stream([
+        batch((1, 100), (2, 100), (1, 101)), batch((2, 104), (3, 104)), 105, batch((1, 106)),
+        140, batch((1, 141), (3, 141)), batch((3, 141)),
+    ])  # fmt: skip
+    options = PipelineOptions(streaming=True)
+    with beam.Pipeline("BundleBasedDirectRunner", options=options) as pipeline:
+        unique = DeduplicateBatches(CONTRACT, shards=2, time_to_live=dt.timedelta(seconds=30))
+        distinct = pipeline | stream | beam.Map(lambda each: each).with_output_types(pa.RecordBatch) | unique
+        rows = distinct.good | beam.FlatMap(lambda each: list(zip(each["id"].to_pylist(), each["at"].to_pylist())))  # noqa: B905
+        times = rows | beam.Map(lambda row: (row[0], int(row[1].timestamp())))
+        assert_that(times, equal_to([(1, 100), (2, 100), (3, 104), (1, 141), (3, 141)]), "rows")
+        duplicate = (("", "DeduplicateBatches", "duplicate", ""), 1)
+        assert_that(distinct.ledger, equal_to([duplicate] * 4), "duplicates")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"keep": "newest"}, "keep takes first or last, not 'newest'"),
+        ({"time_to_live": dt.timedelta()}, "keys are remembered for some time"),
+    ],
+)
+def test_options_that_mean_nothing_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        DeduplicateBatches(CONTRACT, **options)
