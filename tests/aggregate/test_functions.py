@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 from beam_pipelines.aggregate import combine, tallies
 from beam_pipelines.aggregate.combine import Aggregate
 from beam_pipelines.aggregate.functions import FUNCTIONS
-from beam_pipelines.aggregate.kernels import aggregate
+from beam_pipelines.aggregate.kernels import aggregate, finish, merge_partials, partial_aggregate
+from beam_pipelines.aggregate.planning import plan_aggregation
 from beam_pipelines.columnar.expressions import EvaluationError
 
 SCHEMA = pa.schema(
@@ -231,6 +232,39 @@ def test_no_rows_are_what_sql_has_for_none(name: str) -> None:
     empty_group = aggregate(pa.Table.from_pylist([dict.fromkeys(SCHEMA.names)], SCHEMA), f"{CASES[name].text} as x",
                             event_time="at")  # fmt: skip
     assert empty_group.column("x").to_pylist() == [nothing.get(name)]
+
+
+def some_rows(count: int, seed: int) -> list[Row]:
+    draw = random.Random(seed)
+    return [
+        {
+            "f": draw.choice([None, draw.gauss(0, 100), 0.1]),
+            "g": draw.choice([None, draw.random()]),
+            "i": draw.choice([None, draw.randrange(9)]),
+            "d": draw.choice([None, Decimal(draw.randrange(999)) / 100]),
+            "s": draw.choice([None, "view", "cart", "buy"]),
+            "b": draw.choice([None, True, False]),
+            "at": START + dt.timedelta(minutes=draw.randrange(300)),
+        }
+        for _ in range(count)
+    ]
+
+
+@pytest.mark.parametrize("window", ["session:9m", "sliding:2h/45m"], ids=["sessions", "sliding"])
+def test_every_function_holds_in_windows_that_merge_or_overlap(window: str) -> None:
+    rows = some_rows(60, seed=11)
+    text = ", ".join(f"{case.text} as {name}" for name, case in CASES.items() if name != "corr")
+    plan = plan_aggregation(SCHEMA, text, window=window, event_time="at")
+    partials = [partial_aggregate(batch, plan) for batch in in_batches(rows, [7, 20, 21, 50])]
+    while len(partials) > 1:  # as a tree
+        partials = [merge_partials(partials[place : place + 2], plan) for place in range(0, len(partials), 2)]
+    results = finish(partials[0], plan).to_pylist()
+    assert len(results) > 5
+    for result in results:
+        mine = [row for row in rows if result["window_start"] <= row["at"] < result["window_end"]]
+        for name, case in CASES.items():
+            if name != "corr":
+                assert close(result[name], case.oracle(mine), case.within), (name, result[name], case.oracle(mine))
 
 
 def test_variance_survives_what_ruins_the_textbook_formula() -> None:
