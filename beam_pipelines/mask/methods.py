@@ -5,10 +5,12 @@ from __future__ import annotations
 from decimal import Decimal
 from fractions import Fraction
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beam_pipelines.columnar.provenance import EXTRA, FAILURES, PAYLOAD, PROVENANCE
+from beam_pipelines.columnar.nested import object_of, parts_of, together, valid_of
+from beam_pipelines.columnar.provenance import EXTRA, FAILURES, PAYLOAD, PROVENANCE, RECORD
 from beam_pipelines.contract.masks import multiple_of
 from beam_pipelines.contract.model import Contract, Field
 from beam_pipelines.errors import UsageError, did_you_mean
@@ -17,7 +19,7 @@ from beam_pipelines.mask.pseudonyms import pseudonymise
 
 REDACTED = "***"
 
-UNMASKED_COLUMNS = frozenset({PAYLOAD, FAILURES, "__key", "__attributes"})
+UNMASKED_COLUMNS = frozenset({PAYLOAD, RECORD, FAILURES, "__key", "__attributes"})
 """Columns that hold the clear row, or may; they don't leave this stage."""
 
 
@@ -36,7 +38,8 @@ def masked_schema(contract: Contract) -> pa.Schema:
 
 def needs_key(contract: Contract) -> bool:
     """Tell whether any field is masked by a pseudonym."""
-    return any(field.mask is not None and field.mask.method == "pseudonym" for field in contract.fields)
+    every = (each for field in contract.fields for each in (field, *(inner for _, inner in field.inside())))
+    return any(field.mask is not None and field.mask.method == "pseudonym" for field in every)
 
 
 def mask_batch(batch: pa.RecordBatch, contract: Contract, key: MaskKey | None = None) -> pa.RecordBatch:
@@ -52,6 +55,9 @@ def mask_batch(batch: pa.RecordBatch, contract: Contract, key: MaskKey | None = 
     - `generalise:UNIT`: dates and timestamps are cut to the start (in UTC) of their year, quarter, month,
       week (Monday), day or hour.
     - `pseudonym`: see `pseudonymise`; needs a key.
+
+    Fields inside objects and arrays, and values of maps, are masked where they are; a field dropped from an
+    object is gone from its type.
 
     `_extra` passes as it is: a contract that says `onSchemaChange: evolve` lets in fields of which nobody
     knows what they hold. Provenance rides on, but for what holds the clear row: `__payload`, `__key` and
@@ -78,6 +84,7 @@ def _refuse_strangers(batch: pa.RecordBatch, contract: Contract) -> None:
         *contract.names,
         *((EXTRA,) if contract.on_schema_change == "evolve" else ()),
         PAYLOAD,
+        RECORD,
         FAILURES,
         *PROVENANCE,
     }
@@ -99,15 +106,37 @@ def _dropped(field: Field) -> bool:
 def _masked_field(field: Field) -> pa.Field:
     method = field.mask.method if field.mask is not None else None
     emptied = method == "redact" and not pa.types.is_string(field.type)
-    kind = pa.string() if method == "pseudonym" else field.type
+    kind = pa.string() if method == "pseudonym" else _masked_type(field)
     return pa.field(field.name, kind, nullable=emptied or not field.required)
+
+
+def _masked_type(field: Field) -> pa.DataType:
+    """The type of values in which what is inside is masked."""
+    if field.mask is not None or not field.sensitive:
+        return field.type
+    inner = [_masked_field(child) for child in field.children if not _dropped(child)]
+    if pa.types.is_struct(field.type):
+        return pa.struct([(each.name, each.type) for each in inner])
+    if pa.types.is_list(field.type):
+        return pa.list_(inner[0].type)
+    return pa.map_(inner[0].type, inner[1].type) if pa.types.is_map(field.type) else field.type
+
+
+def _masked_inside(values: pa.Array, field: Field, key: MaskKey | None) -> pa.Array:
+    kind, valid = _masked_type(field), valid_of(values)
+    if pa.types.is_struct(kind):
+        pairs = zip(field.children, values.flatten(), strict=True)
+        return object_of([_masked(each, child, key) for child, each in pairs if not _dropped(child)], valid, kind)
+    parts = parts_of(values)
+    inner = tuple(_masked(each, child, key) for child, each in zip(field.children, parts.values, strict=True))
+    return together(inner, np.bincount(parts.parents, minlength=len(values)), valid, kind)
 
 
 def _masked(values: pa.Array, field: Field, key: MaskKey | None) -> pa.Array:
     if values.type != field.type:
         values = values.cast(field.type)
     if field.mask is None:
-        return values
+        return _masked_inside(values, field, key) if field.children and field.sensitive else values
     argument = field.mask.argument
     if field.mask.method == "redact":
         return _redact(values)

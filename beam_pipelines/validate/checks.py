@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from beam_pipelines.columnar.failures import Rows
+from beam_pipelines.columnar.nested import parts_of, valid_of
 from beam_pipelines.contract.model import Field
 from beam_pipelines.contract.values import is_multiple
 
@@ -47,6 +48,9 @@ def broken_rules(values: pa.Array, field: Field) -> Iterator[Broken]:
     >>> [found.rule for found in broken_rules(pa.array([5, -1]), Field("n", pa.int64(), minimum=0))]
     ['minimum']
     """
+    if field.children:
+        yield from _broken_sizes(values, field)
+        return
     if pa.types.is_floating(field.type) and not _all(finite := pc.is_finite(values)):
         yield Broken("not_finite", _rows(finite), "must be a finite number")
         values = pc.if_else(finite, values, pa.scalar(None, values.type))
@@ -120,6 +124,41 @@ def _broken_lengths(values: pa.Array, field: Field) -> Iterator[Broken]:
         yield Broken("min_length", _rows(enough), f"must have at least {low} {_characters(low)}")
     if high is not None and not _all(fits := pc.less_equal(lengths, high)):
         yield Broken("max_length", _rows(fits), f"must have at most {high} {_characters(high)}")
+
+
+def _broken_sizes(values: pa.Array, field: Field) -> Iterator[Broken]:
+    """How many items an array or map has, or how many of its fields an object; and whether items are there twice."""
+    low, high = field.min_items or 0, field.max_items
+    what = "entry" if pa.types.is_map(field.type) else "field" if pa.types.is_struct(field.type) else "item"
+    valid = valid_of(values)
+    if low or high is not None:
+        if pa.types.is_struct(field.type):
+            sizes = np.sum([valid_of(each) for each in values.flatten()], axis=0)
+        else:
+            sizes = np.bincount(parts_of(values).parents, minlength=len(values))
+        for rule, wrong, words in (
+            ("min_items", sizes < low, f"must have at least {low} {_plural(what, low)}"),
+            (
+                "max_items",
+                sizes > (np.inf if high is None else high),
+                f"must have at most {high} {_plural(what, high)}",
+            ),
+        ):
+            if (wrong & valid).any():
+                yield Broken(rule, np.flatnonzero(wrong & valid), words)
+    if field.unique_items:
+        parts = parts_of(values)
+        items = parts.values[0].dictionary_encode(null_encoding="encode").indices.to_numpy().astype(np.int64)
+        pairs = np.stack([parts.parents, items])
+        _, first = np.unique(pairs, axis=1, return_index=True)
+        again = np.ones(len(items), np.bool_)
+        again[first] = False
+        if again.any():
+            yield Broken("unique_items", np.unique(parts.parents[again]), "must not have an item twice")
+
+
+def _plural(word: str, count: int | None) -> str:
+    return word if count == 1 else f"{word[:-1]}ies" if word.endswith("y") else f"{word}s"
 
 
 def _characters(count: int) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -9,15 +11,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from beam_pipelines.columnar.failures import Failed, failed
-from beam_pipelines.columnar.provenance import FAILURES, PAYLOAD, PROVENANCE
+from beam_pipelines.columnar.nested import Places
+from beam_pipelines.columnar.provenance import FAILURES, PAYLOAD, PROVENANCE, RECORD
 from beam_pipelines.columnar.zones import localise
 from beam_pipelines.contract.model import Contract, Field
 from beam_pipelines.errors import ContractViolation, UsageError, did_you_mean
+from beam_pipelines.validate.inside import cast_inside, misfits_inside, unknown_inside
 
 UNKNOWN_FIELD = "schema.unknown_field"
 TYPE = "type"
 
-_OURS = frozenset({PAYLOAD, FAILURES, *PROVENANCE})
+_OURS = frozenset({PAYLOAD, RECORD, FAILURES, *PROVENANCE})
 _DIGITS = {8: 3, 16: 5, 32: 10, 64: 19}
 """Decimal digits that integers of so many bits may have."""
 
@@ -42,24 +46,25 @@ def conform(batch: pa.RecordBatch, contract: Contract) -> Conformed:
     DataType(int64)
     """
     _check_schema(batch.schema, contract)
+    unknown_fields = list(_unknown_inside(batch.schema, contract))
     found: dict[str, list[Failed]] = {}
     columns = {field.name: _cast(batch.column(field.name), field, found) for field in contract.fields}
     unknown = [name for name in batch.schema.names if name not in columns and name not in _OURS]
-    if unknown and contract.on_schema_change == "freeze":
+    if (unknown or unknown_fields) and contract.on_schema_change == "freeze":
         raise ContractViolation(
-            f"unknown column '{unknown[0]}' in a batch of the contract '{contract.name}' {contract.version}, "
-            "which says onSchemaChange: freeze"
+            f"unknown column '{[*unknown, *unknown_fields][0]}' in a batch of the contract '{contract.name}' "
+            f"{contract.version}, which says onSchemaChange: freeze"
         )
     if contract.on_schema_change == "discard_row":
         everything = np.arange(batch.num_rows)
-        for name in unknown:
+        for name in [*unknown, *unknown_fields]:
             found[name] = [failed(everything, UNKNOWN_FIELD, name, "is not a field of the contract")]
     ours = [name for name in batch.schema.names if name in _OURS and name != FAILURES]
     return Conformed(columns, [*(unknown if contract.on_schema_change == "evolve" else []), *ours], found)
 
 
 def _check_schema(schema: pa.Schema, contract: Contract) -> None:
-    if PAYLOAD in schema.names and not set(schema.names) & set(contract.names):
+    if {PAYLOAD, RECORD} & set(schema.names) and not set(schema.names) & set(contract.names):
         raise UsageError("a raw batch reached ValidateBatches: put DecodeBatches before it")
     problems = []
     for field in contract.fields:
@@ -67,11 +72,25 @@ def _check_schema(schema: pa.Schema, contract: Contract) -> None:
             times = "no" if field.name not in schema.names else "more than one"
             known = [name for name in schema.names if name not in contract.names and name not in _OURS]
             problems.append(f"{times} column '{field.name}' ({field.type})." + did_you_mean(field.name, known))
-        elif reason := _unfit(schema.field(field.name).type, field):
-            problems.append(f"column '{field.name}' {reason}")
+        else:
+            source = schema.field(field.name).type
+            reasons = misfits_inside(source, field, _unfit, field.name)
+            problems += [f"column '{path}' {reason}" for path, reason in reasons]
+    if contract.on_schema_change == "evolve":
+        problems += [
+            f"column '{path}' is not in the contract, and onSchemaChange: evolve can't keep what is inside another "
+            "column: add it to the contract, or choose discard_value"
+            for path in _unknown_inside(schema, contract)
+        ]
     if problems:
         lines = "\n".join(f"  {problem}" for problem in problems)
         raise UsageError(f"a batch doesn't fit the contract '{contract.name}' {contract.version}:\n{lines}")
+
+
+def _unknown_inside(schema: pa.Schema, contract: Contract) -> Iterator[str]:
+    for field in contract.fields:
+        if field.children:
+            yield from unknown_inside(schema.field(field.name).type, field, field.name)
 
 
 def _unfit(source: pa.DataType, field: Field) -> str | None:
@@ -123,8 +142,14 @@ def is_lossless(source: pa.DataType, target: pa.DataType) -> bool:
 
 
 def _cast(values: pa.Array, field: Field, found: dict[str, list[Failed]]) -> pa.Array:
-    if values.type == field.type:
-        return values
+    missed: list[Failed] = []
+    cast = cast_inside(values, field, Places(field), functools.partial(_cast_plain, missed))
+    if missed:
+        found[field.name] = missed
+    return cast
+
+
+def _cast_plain(missed: list[Failed], values: pa.Array, field: Field, places: Places) -> pa.Array:
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
     if pa.types.is_timestamp(values.type) and values.type.unit == "ns":
@@ -135,5 +160,5 @@ def _cast(values: pa.Array, field: Field, found: dict[str, list[Failed]]) -> pa.
         if invalid is not None:
             rows = np.flatnonzero(invalid.to_numpy(zero_copy_only=False))
             message = f"names no instant, or two, in {field.default_timezone}"
-            found[field.name] = [failed(rows, TYPE, field.name, message, local.take(pa.array(rows)), field.sensitive)]
+            missed.append(places.failed(rows, TYPE, message, local.take(pa.array(rows))))
     return values.cast(field.type)

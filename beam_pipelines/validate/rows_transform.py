@@ -51,7 +51,7 @@ class ValidateRows(beam.PTransform):
     def expand(self, rows: beam.PCollection[Any]) -> Outcome:
         kind = self._as or kind_of(rows.element_type)
         batches = rows | "Gather" >> RowsToBatches(self._contract)
-        good, dead_letters, entries = outcome.apply(batches, _JudgeInPlace(self._contract), "Judge")
+        good, dead_letters, entries = outcome.apply(batches, _JudgeInPlace(self._contract, STAGE), "Judge")
         return Outcome(
             good | "Scatter" >> BatchesToRows(self._contract, kind, event_time=PUBLISH_TIME), dead_letters, entries
         )

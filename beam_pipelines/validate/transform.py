@@ -48,24 +48,25 @@ class ValidateBatches(beam.PTransform):
 
 
 class _Judge(beam.DoFn):
-    def __init__(self, contract: Contract) -> None:
+    def __init__(self, contract: Contract, stage: str = STAGE) -> None:
         self._contract = contract
+        self._stage = stage
 
     def process(self, element: pa.RecordBatch) -> Iterator[Any]:
         contract = self._contract
         time = contract.event_time
         good, refused, notes = judge(element, contract)
         for note in notes:
-            yield outcome.note(STAGE, note.outcome, note.rows, note.rule)
+            yield outcome.note(self._stage, note.outcome, note.rows, note.rule)
         if refused.num_rows:
             letters = letters_of(
                 _with_event_time(refused, contract),
-                transform=STAGE,
+                transform=self._stage,
                 contract=contract.name,
                 contract_version=contract.version,
                 event_time=None if time is None else time.name,
             )
-            yield from outcome.refuse(letters, STAGE)
+            yield from outcome.refuse(letters, self._stage)
         if good.num_rows:
             good = told_by_source(good, element)
             earliest = None if time is None else earliest_micros(good.column(time.name).cast(_EVENT_TIME))

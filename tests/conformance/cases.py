@@ -284,7 +284,7 @@ def _validate_rows_expected(folder: Path) -> dict[str, list[str]]:
     return {
         "good": kept.texts([_in_hour(row) for row in GOOD]),
         "dead_letters": kept.texts(list(zip(payloads, _FAILURES, strict=True))),
-        "ledger": kept.texts([(("", "ValidateRows", "read", ""), 6), *_refusals("ValidateBatches")]),
+        "ledger": kept.texts([(("", "ValidateRows", "read", ""), 6), *_refusals("ValidateRows")]),
     }
 
 
