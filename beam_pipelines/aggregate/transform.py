@@ -7,24 +7,19 @@ they are shuffled, one element for each (window, shard).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
-from apache_beam.transforms.window import GlobalWindow, GlobalWindows, IntervalWindow
-from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
-from apache_beam.utils.windowed_value import PaneInfo, WindowedValue
+from apache_beam.transforms.window import GlobalWindows
 
 from beam_pipelines import outcome
 from beam_pipelines.aggregate.calendar_panes import FireCalendarWindows
-from beam_pipelines.aggregate.collecting import MAX_HELD_GROUPS, CollectPartials, without_salt
+from beam_pipelines.aggregate.collecting import CollectPartials, without_salt
 from beam_pipelines.aggregate.combine import MergePartials
-from beam_pipelines.aggregate.kernels import Pane, finish, finish_panes, merge_partials
-from beam_pipelines.aggregate.keys import start_of
-from beam_pipelines.aggregate.plan import AggregationPlan
+from beam_pipelines.aggregate.finishing import FinishPanes, PaneTuple, ToPane, finish_sessions
 from beam_pipelines.columnar import coder  # noqa: F401  registers the coder of batches
-from beam_pipelines.columnar.batches import split_to_bounds
 from beam_pipelines.errors import UsageError
 from beam_pipelines.ledger import LedgerEntry
 from beam_pipelines.window.firing import Firing, parse_firing
@@ -36,11 +31,9 @@ STAGE = "AggregateBatches"
 
 SHARDS_WITHOUT_WINDOW = 4
 
-
 MAX_FANOUT = 1_000
 
 _Keyed = tuple[bytes, pa.RecordBatch]
-_PaneTuple = tuple[pa.RecordBatch, int, int, int, int]
 
 
 class Aggregates(NamedTuple):
@@ -64,10 +57,11 @@ class AggregateBatches(beam.PTransform):
     `__rows`. A window without rows has no result. Rows that reach the aggregation are in the ledger,
     once each, as AGGREGATED of the output AGGREGATES.
 
-    `aggregates` is a comma-separated list: count(*), count(x), count(distinct x), sum, avg, min, max with
-    arithmetic, CASE and FILTER (WHERE …) inside, and expressions over them: `sum(a) / count(*) as ratio`.
-    Sums of integers and decimals are exact or fail with ExpressionOverflowError; sums of floats are exact
-    and rounded once, so that no order of merging shows.
+    `aggregates` is a comma-separated list of expressions over aggregates: `sum(a) / count(*) as ratio`, each
+    with arithmetic, CASE and FILTER (WHERE …) inside. docs/aggregates.md has the functions, and what each keeps;
+    first, last and funnel go by `event_time`. Results depend on no order, bundle or runner, to the last bit
+    (approx_top_k says by how much it may). Sums of integers and decimals that don't fit are
+    ExpressionOverflowError; EvaluationError if a group has too many values to be kept.
 
     `window` is `none`, or one of `fixed:1h`, `sliding:1h/5m`, `session:30m`, `calendar:day@Europe/Berlin`
     (see `window.spec.Window`), which need `event_time`, a timestamp column without nulls. Sessions are
@@ -77,7 +71,7 @@ class AggregateBatches(beam.PTransform):
     A group is in one of `shards` shards of its window, the unit of parallel work: by default 1 with
     windows, which are parallel to each other (and cost about 0.2 ms for each window and shard), and 4
     without or for sessions, which are held by shard until all rows are seen. Give more when one window
-    has millions of groups. Exact distinct counts keep all distinct values of a group.
+    has millions of groups.
 
     `hot_key_fanout` is for bounded input in which few groups have most of the rows and much to keep (exact
     quantiles, top-k, distinct counts): partials of each shard are merged in so many parts first, then the
@@ -174,10 +168,9 @@ class AggregateBatches(beam.PTransform):
         )
         entries = partials[outcome.LEDGER]
         if firing is not None and kind == "calendar":
-            panes = partials.partials | "Pane" >> beam.ParDo(FireCalendarWindows(plan, firing)).with_output_types(
-                _PaneTuple
-            )
-            return panes | "Finish" >> beam.ParDo(_Finish(plan, told=True)).with_output_types(pa.RecordBatch), entries
+            fire = beam.ParDo(FireCalendarWindows(plan, firing)).with_output_types(PaneTuple)
+            done = beam.ParDo(FinishPanes(plan, told=True)).with_output_types(pa.RecordBatch)
+            return partials.partials | "Pane" >> fire | "Finish" >> done, entries
         # Windows in the keys are in the global window; only fixed ones are known to Beam there too.
         windows = NO_WINDOW if in_keys and kind != "fixed" else plan.window
         to_merge = partials.partials
@@ -195,63 +188,12 @@ class AggregateBatches(beam.PTransform):
             | "Merge" >> beam.CombinePerKey(MergePartials(plan)).with_output_types(_Keyed)
         )
         if in_keys and kind == "session":
-            return merged | "Finish" >> beam.FlatMap(_finish_sessions, plan).with_output_types(pa.RecordBatch), entries
+            return merged | "Finish" >> beam.FlatMap(finish_sessions, plan).with_output_types(pa.RecordBatch), entries
         results = (
             merged
-            | "Pane" >> beam.ParDo(_ToPane()).with_output_types(_PaneTuple)
+            | "Pane" >> beam.ParDo(ToPane()).with_output_types(PaneTuple)
             # A result's window is in its columns: batches of many windows cost sinks less than one for each.
             | "Together" >> beam.WindowInto(GlobalWindows())
-            | "Finish" >> beam.ParDo(_Finish(plan, told=firing is not None)).with_output_types(pa.RecordBatch)
+            | "Finish" >> beam.ParDo(FinishPanes(plan, told=firing is not None)).with_output_types(pa.RecordBatch)
         )
         return results, entries
-
-
-class _ToPane(beam.DoFn):
-    """(key, partials) to a Pane, which holds its window as data."""
-
-    def process(
-        self,
-        element: tuple[bytes, pa.RecordBatch],
-        window: IntervalWindow | GlobalWindow = beam.DoFn.WindowParam,
-        pane: PaneInfo = beam.DoFn.PaneInfoParam,
-    ) -> Iterator[Pane]:
-        key, partials = element
-        if isinstance(window, IntervalWindow):
-            bounds = (window.start.micros, window.end.micros)
-        else:
-            bounds = (start_of(key), start_of(key))
-        yield Pane(partials, *bounds, pane.index, pane.timing)
-
-
-class _Finish(beam.DoFn):
-    """Panes to batches of results, many windows together."""
-
-    def __init__(self, plan: AggregationPlan, *, told: bool) -> None:
-        self._plan = plan
-        self._told = told
-        self.start_bundle()
-
-    def start_bundle(self) -> None:
-        self._held: list[Pane] = []
-        self._held_rows = 0
-        self._earliest = MAX_TIMESTAMP
-
-    def process(self, pane: _PaneTuple, timestamp: Timestamp = beam.DoFn.TimestampParam) -> Iterator[WindowedValue]:
-        self._held.append(Pane(*pane))
-        self._held_rows += pane[0].num_rows
-        self._earliest = min(self._earliest, timestamp)
-        if self._held_rows >= MAX_HELD_GROUPS // 2:
-            yield from self.finish_bundle()
-            self.start_bundle()
-
-    def finish_bundle(self) -> Iterator[WindowedValue]:
-        if self._held:
-            for batch in split_to_bounds(finish_panes(self._held, self._plan, told=self._told)):
-                yield WindowedValue(batch, self._earliest, (GlobalWindow(),))
-
-
-def _finish_sessions(element: tuple[bytes, pa.RecordBatch], plan: AggregationPlan) -> Iterator[pa.RecordBatch]:
-    """(shard, all points of its sessions) to batches of results."""
-    points = element[1]
-    # Also a single element can hold a session in parts, so it goes through the merge with an empty one.
-    yield from split_to_bounds(finish(merge_partials([points, points.slice(0, 0)], plan), plan))
