@@ -130,6 +130,7 @@ def test_bad_files_cost_their_bad_rows_and_nothing_else(tmp_path: Path) -> None:
         (["--event_time", "id"], ["id", "timestamp"]),
         (["--event_time", "att"], ["att", "Did you mean 'at'?"]),
         (["--aggregate_shards", "0", "--aggregate", "count(*)"], ["0"]),
+        (["--hot_key_fanout", "0", "--aggregate", "count(*)"], ["hot_key_fanout", "0"]),
         (["--run_id", "a/b"], ["--run_id", "a/b"]),
         (["--runner", "Flnk"], ["Flnk"]),
     ],

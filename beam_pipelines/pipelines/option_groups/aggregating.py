@@ -43,3 +43,10 @@ class AggregatingOptions:
         group="aggregate",
         requires="aggregate",
     )
+    hot_key_fanout: int | None = option(
+        "Parts in which each shard's aggregates are merged first: for files in which few groups have most of the rows "
+        "and much to keep, as exact quantiles and distinct counts have. Default: 1.",
+        default=None,
+        group="aggregate",
+        requires="aggregate",
+    )

@@ -79,6 +79,7 @@ def _aggregation(
             window=window,
             event_time=None if event_time is None else event_time.name,
             shards=options.aggregate_shards,
+            hot_key_fanout=1 if options.hot_key_fanout is None else options.hot_key_fanout,
             **firing,
         )
     except ExpressionError as error:
