@@ -1,0 +1,1 @@
+"""Jobs on Google's Dataflow: templates launched and updated, jobs followed and stopped."""
