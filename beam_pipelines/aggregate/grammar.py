@@ -9,7 +9,8 @@ from typing import NamedTuple
 import pyarrow as pa
 from sqlglot import exp
 
-from beam_pipelines.aggregate.functions import FUNCTIONS, Asked, make_call
+from beam_pipelines.aggregate.calls import Asked
+from beam_pipelines.aggregate.functions import FUNCTIONS, make_call
 from beam_pipelines.aggregate.plan import Call, Output
 from beam_pipelines.columnar.expressions import Expression
 from beam_pipelines.columnar.expressions.compile import compile_tree, find_column, sql_of

@@ -236,6 +236,10 @@ def test_calls_have_one_name_however_they_are_written():
     assert [output.name for output in parse_aggregates(text, schema).outputs] == [
         "variance_x", "quantile_cont_x_0_9", "any_value_x", "bool_and_b", "avg_x",
     ]  # fmt: skip
+    text = "approx_median(x) as a, approx_percentile(x, 0.5) as b, approx_quantile(x, 0.5) as c, quantile(x, 0.5) as d"
+    assert [call.sql for call in parse_aggregates(text, schema).calls] == [
+        "APPROX_QUANTILE(x, 0.5)", "QUANTILE_DISC(x, 0.5)",
+    ]  # fmt: skip
     calls = parse_aggregates("var_samp(x) as a, variance(x) as b, stddev(x) / avg(x) as c", schema).calls
     assert [call.sql for call in calls] == ["VARIANCE(x)", "STDDEV(x)", "AVG(x)"]
 
