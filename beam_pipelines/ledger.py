@@ -38,6 +38,11 @@ WARNED = "warned"
 UNMATCHED = "unmatched"
 """Rows of a join for which the other side has none; what becomes of them is counted elsewhere."""
 
+QUALITY_PASSED = "quality_passed"
+QUALITY_WARNED = "quality_warned"
+QUALITY_FAILED = "quality_failed"
+"""Rules about the data set: what they say of it is the entry's rule, what was counted is rows of all."""
+
 
 class LedgerKey(NamedTuple):
     """What is counted. `rule` is set for refusals and for values nulled or warned about."""
@@ -120,6 +125,15 @@ class Balance:
                 rules[key.rule] = rules.get(key.rule, 0) + rows
         return dict(sorted(rules.items(), key=lambda item: (-item[1], item[0])))
 
+    @property
+    def quality(self) -> dict[str, list[str]]:
+        """What rules about the data set found, by outcome (`passed`, `warned`, `failed`)."""
+        outcomes = (QUALITY_PASSED, QUALITY_WARNED, QUALITY_FAILED)
+        return {
+            outcome.removeprefix("quality_"): sorted(key.rule for key in self.totals if key.outcome == outcome)
+            for outcome in outcomes
+        }
+
     def to_json(self) -> dict[str, object]:
         """The content of `balance.json`."""
         counts: dict[str, object] = {
@@ -132,6 +146,7 @@ class Balance:
             "balanced": not self.differences,
             "differences": self.differences,
             "dead_letters_by_rule": self.by_rule,
+            "quality": self.quality,
             "outputs": {
                 ROWS: {
                     name: self.count(name, ROWS)

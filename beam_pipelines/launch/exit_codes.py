@@ -15,6 +15,7 @@ class ExitCode(enum.IntEnum):
     UNBALANCED = 4, "rows are not accounted for; nothing was committed"
     CONFLICT = 5, "the run id is already committed with other options or other input"
     TOO_MANY_REFUSED = 6, "more rows were refused than --max_dead_letter_rate allows; nothing was committed"
+    LOW_QUALITY = 7, "the contract's quality rules about the data set don't hold; nothing was committed"
     INTERRUPTED = 130, "interrupted"
 
     meaning: str

@@ -22,6 +22,7 @@ _OURS = {
     "BalanceError": ExitCode.UNBALANCED,
     "OutputError": ExitCode.FAILED,
     "DeadLetterRateError": ExitCode.TOO_MANY_REFUSED,
+    "QualityError": ExitCode.LOW_QUALITY,
 }
 _STEP = re.compile(r" \[while running '(?P<step>.*?)'\]")
 _QUOTED = re.compile(

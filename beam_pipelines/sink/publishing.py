@@ -15,7 +15,7 @@ from beam_pipelines.sink import commit, runs, storage
 from beam_pipelines.sink.commit import AtStep, Manifest, no_step
 from beam_pipelines.sink.folder_writer import WrittenFile, temporary_prefix
 from beam_pipelines.sink.partitions import values_of
-from beam_pipelines.sink.runs import BalanceError, DeadLetterRateError, OutputError, RunIdentity, utc_text
+from beam_pipelines.sink.runs import BalanceError, DeadLetterRateError, OutputError, QualityError, RunIdentity, utc_text
 
 STAGE = "WriteToLake"
 
@@ -41,7 +41,7 @@ def finalize(
 ) -> Manifest:
     """Check the balance, write `balance.json` and commit the run; return the manifest that is committed.
 
-    A run that is committed already is left as it is. BalanceError, DeadLetterRateError, RunConflictError
+    A run that is committed already is left as it is. BalanceError, DeadLetterRateError, QualityError, RunConflictError
     and OutputError as FinalizeRun says.
     """
     try:
@@ -54,6 +54,7 @@ def finalize(
             write_balance(output, run, balance)
             _refuse_unbalanced(output, run, balance, roots)
             _refuse_too_many_dead_letters(output, run, balance, roots, max_dead_letter_rate)
+            _refuse_low_quality(output, run, balance, roots)
             at_step("balanced")
             return commit.commit(output, run, manifest_of(output, run, files, balance, clock()), roots, at_step)
     except OSError as refused:
@@ -142,6 +143,17 @@ def _refuse_unbalanced(output: str, run: RunIdentity, balance: Balance, roots: I
     raise BalanceError(
         f"run '{run.run_id}' doesn't balance, so nothing was published:\n{differences}\n"
         f"  The ledger is in {runs.run_folder(output, run.run_id)}/balance.json"
+    )
+
+
+def _refuse_low_quality(output: str, run: RunIdentity, balance: Balance, roots: Iterable[str]) -> None:
+    failed = balance.quality["failed"]
+    if not failed:
+        return
+    commit.abandon(output, run.run_id, roots)
+    rules = "\n".join(f"  {rule}" for rule in failed)
+    raise QualityError(
+        f"run '{run.run_id}': the contract's quality rules don't hold, so nothing was published:\n{rules}"
     )
 
 

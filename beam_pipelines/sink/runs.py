@@ -42,6 +42,10 @@ class BalanceError(RuntimeError):
     """Rows are missing or there are too many: what was read is not what came out. Nothing was published."""
 
 
+class QualityError(RuntimeError):
+    """A rule about the data set as a whole, of severity error, doesn't hold. Nothing was published."""
+
+
 class DeadLetterRateError(RuntimeError):
     """More of the rows read were refused than the run allows. Nothing was published."""
 

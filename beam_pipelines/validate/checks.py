@@ -56,7 +56,7 @@ def broken_rules(values: pa.Array, field: Field) -> Iterator[Broken]:
         values = pc.if_else(finite, values, pa.scalar(None, values.type))
     if field.enum is not None:
         plain = pc.add(values, 0.0) if pa.types.is_floating(field.type) else values  # is_in tells -0.0 from 0.0
-        listed = pc.is_in(plain, value_set=_array(field.enum, field.type), skip_nulls=True)
+        listed = pc.is_in(plain, value_set=listed_values(field.enum, field.type), skip_nulls=True)
         allowed = pc.or_kleene(listed, values.is_null())
         if not _all(allowed):
             yield Broken("enum", _rows(allowed), f"must be one of {_listed(field.enum)}")
@@ -82,7 +82,8 @@ def _rows(passes: pa.BooleanArray) -> Rows:
     return np.flatnonzero(~pc.fill_null(passes, True).to_numpy(zero_copy_only=False))
 
 
-def _array(listed: tuple[Any, ...], kind: pa.DataType) -> pa.Array:
+def listed_values(listed: tuple[Any, ...], kind: pa.DataType) -> pa.Array:
+    """Values that a contract lists, as an array of their field's type."""
     return pa.array([_exact(value, kind) for value in listed], kind)
 
 

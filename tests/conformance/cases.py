@@ -6,6 +6,7 @@ All cases that a runner can do are in one graph, which is submitted once.
 from __future__ import annotations
 
 import base64
+import dataclasses
 import gzip
 import hashlib
 import hmac
@@ -26,6 +27,7 @@ import beam_pipelines as bp
 from beam_pipelines import dead_letters, ledger
 from beam_pipelines.columnar.coder import RecordBatchCoder
 from beam_pipelines.columnar.provenance import raw_batch
+from beam_pipelines.contract.rules import QualityRule
 from tests.conformance import aggregate_cases, kafka_cases, kept
 from tests.conformance.case import Case, Outputs
 
@@ -250,6 +252,40 @@ def _validate_expected(folder: Path) -> dict[str, list[str]]:
         "good": kept.texts(GOOD),
         "dead_letters": kept.texts([(None, rules) for rules in _FAILURES]),
         "ledger": kept.texts(_refusals("ValidateBatches")),
+    }
+
+
+# The data set as a whole
+
+_QUALITY = dataclasses.replace(
+    ORDERS,
+    fields=tuple(dataclasses.replace(field, unique=field.name == "id") for field in ORDERS.fields),
+    quality=(
+        QualityRule("nullValues", "mustBeLessThan", 50, ("country",), unit="percent"),
+        QualityRule("duplicateValues", "mustBe", 0, ("country", "at"), severity="warning"),
+        QualityRule("sql", "mustBe", 0, query="SELECT count(*) FROM {object} WHERE price > 1"),
+    ),
+)
+
+
+def _quality(pipeline: beam.Pipeline, folder: Path) -> Outputs:
+    again = [GOOD[1], {**GOOD[0], "id": 7}]
+    results, entries = batches(pipeline, "CheckQuality", GOOD[:2], GOOD[2:], again) | bp.CheckQuality(
+        _QUALITY, shards=2
+    )
+    return {"results": results | "as text" >> beam.Map(str), "ledger": entries}
+
+
+def _quality_expected(folder: Path) -> dict[str, list[str]]:
+    found = {
+        "nullValues of country is 16.67, must be below 50 percent": "passed",
+        "duplicateValues of id is 1, must be 0": "failed",
+        "duplicateValues of country, at is 2, must be 0": "warned",
+        "sql: SELECT count(*) FROM {object} WHERE price > 1 is 3, must be 0": "failed",
+    }
+    return {
+        "results": sorted(found),
+        "ledger": kept.texts([(("", "CheckQuality", f"quality_{end}", rule), 6) for rule, end in found.items()]),
     }
 
 
@@ -503,6 +539,7 @@ CASES: dict[str, Case] = {
         Case("ReadDeadLetters", ("ReadDeadLetters",), _read_dead_letters, _read_dead_letters_expected),
         Case("DecodeBatches", ("DecodeBatches",), _decode, _decode_expected),
         Case("ValidateBatches", ("ValidateBatches",), _validate, _validate_expected),
+        Case("CheckQuality", ("CheckQuality",), _quality, _quality_expected),
         Case("ValidateRows", ("ValidateRows",), _validate_rows, _validate_rows_expected),
         Case("RowsToBatches", ("RowsToBatches",), _rows_to_batches, _rows_to_batches_expected),
         Case("BatchesToRows", ("BatchesToRows",), _batches_to_rows, _batches_to_rows_expected),

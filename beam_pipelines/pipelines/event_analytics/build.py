@@ -11,6 +11,7 @@ from beam_pipelines.pipelines.event_analytics import EventAnalyticsOptions
 from beam_pipelines.pipelines.steps.account import Account
 from beam_pipelines.pipelines.steps.aggregating import write_aggregates
 from beam_pipelines.pipelines.steps.identity import identify_run
+from beam_pipelines.pipelines.steps.quality import check_quality
 from beam_pipelines.pipelines.steps.reading import contract_of, read_rows
 from beam_pipelines.pipelines.steps.transforming import distinct_rows
 from beam_pipelines.sink.lake import WriteToLake
@@ -36,6 +37,7 @@ def build(pipeline: beam.Pipeline, options: EventAnalyticsOptions) -> dict[str, 
 
     rows = read_rows(pipeline, options, contract, account)
     rows = distinct_rows(rows, contract, account)
+    check_quality(rows, contract, account)
     rows = rows | "Mask" >> MaskBatches(contract, KeyReference(options.mask_key_file))
 
     schema = masked_schema(contract)
