@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from beam_pipelines.ingest.kafka.read import ReadFromKafka as ReadFromKafka
     from beam_pipelines.ingest.read_dead_letters import ReadDeadLetters as ReadDeadLetters
     from beam_pipelines.ingest.read_files import ReadFiles as ReadFiles
+    from beam_pipelines.join.join import AsOf as AsOf
+    from beam_pipelines.join.transform import JoinBatches as JoinBatches
+    from beam_pipelines.join.transform import JoinTable as JoinTable
     from beam_pipelines.mask.keys import KeyReference as KeyReference
     from beam_pipelines.mask.methods import masked_schema as masked_schema
     from beam_pipelines.mask.transform import MaskBatches as MaskBatches
@@ -45,15 +48,14 @@ if TYPE_CHECKING:
     from beam_pipelines.transform.changes_transform import UnpivotBatches as UnpivotBatches
     from beam_pipelines.transform.deduplicate_transform import DeduplicateBatches as DeduplicateBatches
     from beam_pipelines.transform.pivot_transform import PivotBatches as PivotBatches
-    from beam_pipelines.validate.quality_transform import CheckQuality as CheckQuality
     from beam_pipelines.validate.rows_transform import ValidateRows as ValidateRows
     from beam_pipelines.validate.transform import ValidateBatches as ValidateBatches
 
 PUBLIC = {
     "Aggregate": "aggregate.combine",
     "AggregateBatches": "aggregate.transform",
+    "AsOf": "join.join",
     "BatchesToRows": "columnar.rows_transform",
-    "CheckQuality": "validate.quality_transform",
     "Contract": "contract",
     "CsvDialect": "decode.dialect",
     "DecodeBatches": "decode.transform",
@@ -64,6 +66,8 @@ PUBLIC = {
     "FilterBatches": "transform.changes_transform",
     "FinalizeRun": "sink.finalize",
     "FlattenStructs": "transform.changes_transform",
+    "JoinBatches": "join.transform",
+    "JoinTable": "join.transform",
     "KeyReference": "mask.keys",
     "Mask": "contract",
     "MaskBatches": "mask.transform",

@@ -96,9 +96,9 @@ class Join:
         if not pairs:
             raise UsageError("a join needs key columns")
         for mine, theirs in pairs:
-            _check_key(_field(start, mine, "the rows"), _field(other, theirs, name))
+            _check_key(_field(start, mine, "the rows have"), _field(other, theirs, f"{name} has"))
         if as_of is not None:
-            times = (_field(start, as_of.time, "the rows"), _field(other, as_of.other, name))
+            times = (_field(start, as_of.time, "the rows have"), _field(other, as_of.other, f"{name} has"))
             for field in times:
                 if not (pa.types.is_timestamp(field.type) or pa.types.is_date(field.type)):
                     raise UsageError(f"an as-of join takes times, and '{field.name}' is {field.type}")
@@ -107,8 +107,8 @@ class Join:
         for column, made in chosen:
             if made in start.names:
                 raise UsageError(
-                    f"both the rows and {name} have a column '{made}': take it as another one, as in "
-                    f"take='{column} AS {column}_2', or leave it out"
+                    f"both the rows and {name} have a column '{made}': take it under another name, as in "
+                    f"'{column} AS {column}_2', or leave it out"
                 )
         looked_up = [start.field(key) for key in keys] if not isinstance(table, Contract) else []
         taken = [_taken(other.field(column), made, looked_up, how, masks or {}) for column, made in chosen]
@@ -226,10 +226,7 @@ class PreparedTable:
 
 def _field(contract: Contract, name: str, where: str) -> Field:
     if name not in contract.names:
-        raise UsageError(
-            f"{where} have no column '{name}' to join by.".replace("table have", "table has")
-            + did_you_mean(name, contract.names)
-        )
+        raise UsageError(f"{where} no column '{name}' to join by." + did_you_mean(name, contract.names))
     return contract.field(name)
 
 

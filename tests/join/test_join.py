@@ -272,7 +272,7 @@ def test_a_shard_with_too_much_on_the_right_fails_and_says_what_to_do() -> None:
         (lambda: Join.of(ORDERS, BUYERS, [("id", "buyer")]), UsageError, "'id' is int64 and 'buyer' string: keys"),
         (lambda: Join.of(ORDERS, BUYERS, "buyer", how="full"), UsageError, "there is no join 'full'"),
         (lambda: Join.of(ORDERS, BUYERS, "buyer", take="nam"), ExpressionError, "from the table: no column 'nam'"),
-        (lambda: Join.of(ORDERS, BUYERS, "buyer", take="name AS at"), UsageError, "have a column 'at': take it as"),
+        (lambda: Join.of(ORDERS, BUYERS, "buyer", take="name AS at"), UsageError, "have a column 'at': take it under"),
         (lambda: Join.of(ORDERS, BUYERS, "buyer", as_of=AsOf("at", "level")), UsageError, "'level' is int64"),
         (lambda: Join.of(ORDERS, BUYERS, []), UsageError, "a join needs key columns"),
         (lambda: JoinBatches(ORDERS, BUYERS, "buyer", shards=0), UsageError, "in 1 shard or more"),

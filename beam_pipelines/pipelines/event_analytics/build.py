@@ -11,9 +11,9 @@ from beam_pipelines.pipelines.event_analytics import EventAnalyticsOptions
 from beam_pipelines.pipelines.steps.account import Account
 from beam_pipelines.pipelines.steps.aggregating import write_aggregates
 from beam_pipelines.pipelines.steps.identity import identify_run
-from beam_pipelines.pipelines.steps.quality import check_quality
-from beam_pipelines.pipelines.steps.reading import contract_of, read_rows
-from beam_pipelines.pipelines.steps.transforming import distinct_rows
+from beam_pipelines.pipelines.steps.join_grammar import parse_join
+from beam_pipelines.pipelines.steps.reading import contract_of, dialect_of, read_rows
+from beam_pipelines.pipelines.steps.transforming import distinct_rows, transform_rows
 from beam_pipelines.sink.lake import WriteToLake
 from beam_pipelines.sink.runs import RunIdentity
 
@@ -23,7 +23,8 @@ def identify(options: EventAnalyticsOptions) -> RunIdentity:
 
     UsageError when there is nothing to read or the output can't be written.
     """
-    return identify_run("event_analytics", options, options, contract_of(options))
+    tables = [parse_join(text).file for text in options.join]
+    return identify_run("event_analytics", options, options, contract_of(options), tables)
 
 
 def build(pipeline: beam.Pipeline, options: EventAnalyticsOptions) -> dict[str, beam.PCollection]:
@@ -36,8 +37,8 @@ def build(pipeline: beam.Pipeline, options: EventAnalyticsOptions) -> dict[str, 
     contract = contract_of(options)
 
     rows = read_rows(pipeline, options, contract, account)
-    rows = distinct_rows(rows, contract, account)
-    check_quality(rows, contract, account)
+    rows = distinct_rows(rows, options, contract, account)
+    rows, contract = transform_rows(rows, options, contract, dialect_of(options), account)
     rows = rows | "Mask" >> MaskBatches(contract, KeyReference(options.mask_key_file))
 
     schema = masked_schema(contract)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any
 
@@ -16,12 +17,16 @@ PLACES = frozenset({"run_id", "output", "dead_letter_output", "mask_key_file", "
 """Options that say where, or whether at all, not what: two runs that differ in them alone do the same."""
 
 
-def identify_run(pipeline: str, reading: ReadingOptions, writing: WritingOptions, contract: Contract) -> RunIdentity:
+def identify_run(
+    pipeline: str, reading: ReadingOptions, writing: WritingOptions, contract: Contract, tables: Sequence[str] = ()
+) -> RunIdentity:
     """Name the run and look at its surroundings: what it reads, and whether it can write.
 
-    UsageError when there is nothing to read or the output can't be written.
+    `tables` are files in which rows are looked up. UsageError when there is nothing to read or the output can't
+    be written.
     """
     inputs = list_inputs(reading.input)
+    looked_up = list_inputs(tables) if tables else []
     check_output(writing.output, writing.dead_letter_output)
     told: dict[str, Any] = dataclasses.asdict(reading) | dataclasses.asdict(writing)
     meaning = {name: value for name, value in told.items() if name not in PLACES and name != "contract"}
@@ -29,7 +34,7 @@ def identify_run(pipeline: str, reading: ReadingOptions, writing: WritingOptions
     return RunIdentity(
         run_id=writing.run_id or new_run_id(now),
         pipeline=pipeline,
-        fingerprint=fingerprint(meaning, inputs, contract.fingerprint),
+        fingerprint=fingerprint(meaning, [*inputs, *looked_up], contract.fingerprint),
         started=now,
         options=told,
         inputs=inputs_summary(inputs),

@@ -35,13 +35,17 @@ def contract_of(options: ReadingOptions) -> Contract:
     return dataclasses.replace(contract, fields=tuple(fields))
 
 
+def dialect_of(options: ReadingOptions) -> CsvDialect:
+    """How CSV files are written."""
+    delimiter = options.csv_delimiter.replace("\\t", "\t")
+    return CsvDialect(delimiter, nulls=("", *options.csv_nulls), header=options.csv_header)
+
+
 def read_rows(
     pipeline: beam.Pipeline, options: ReadingOptions, contract: Contract, account: Account
 ) -> beam.PCollection[pa.RecordBatch]:
     """Batches of valid rows."""
-    dialect = CsvDialect(
-        options.csv_delimiter.replace("\\t", "\t"), nulls=("", *options.csv_nulls), header=options.csv_header
-    )
+    dialect = dialect_of(options)
     read = _source(options, contract, dialect)
     raw = account.settle("Unreadable", pipeline | "Read" >> read)
     decoded = raw | "Decode" >> DecodeBatches(contract, dialect=dialect)
