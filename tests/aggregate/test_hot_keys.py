@@ -10,8 +10,10 @@ from apache_beam.testing import test_stream
 from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.utils.timestamp import Timestamp
 
+from beam_pipelines.aggregate import combine
 from beam_pipelines.aggregate.collecting import CollectPartials, without_salt
-from beam_pipelines.aggregate.kernels import aggregate
+from beam_pipelines.aggregate.combine import MergePartials
+from beam_pipelines.aggregate.kernels import aggregate, finish, merge_partials, partial_aggregate
 from beam_pipelines.aggregate.planning import plan_aggregation
 from beam_pipelines.aggregate.transform import AggregateBatches
 from beam_pipelines.errors import UsageError
@@ -61,6 +63,26 @@ def test_a_hot_key_is_merged_in_parts() -> None:
         keys |= {element.value[0] for element in collect.finish_bundle()}
     assert len(keys) == 5
     assert len({without_salt((key, batch))[0] for key in keys}) == 1
+
+
+def test_large_states_of_one_key_are_merged_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not only joined, as small ones are: the parts of a hot key would be as large as what came."""
+    plan = plan_aggregation(SCHEMA, "median(x) as middle")
+    draw = random.Random(3)
+    made = [{"x": float(draw.randrange(20_000))} for _ in range(200_000)]
+    batches = [pa.RecordBatch.from_pylist(made[start : start + 10_000], SCHEMA) for start in range(0, 200_000, 10_000)]
+    partials = [partial_aggregate(batch, plan) for batch in batches]
+    fn = MergePartials(plan)
+    compacted = fn.compact(list(partials))
+    assert [partial.num_rows for partial in compacted] == [1]
+    assert compacted[0].nbytes < sum(partial.nbytes for partial in partials) / 5
+
+    monkeypatch.setattr(combine, "MAX_BATCH_BYTES", 1 << 20)
+    held = fn.create_accumulator()
+    for partial in partials:
+        held = fn.add_input(held, partial)
+        assert sum(each.nbytes for each in held[1:]) < 2 << 20
+    assert finish(merge_partials(held, plan), plan) == finish(merge_partials(partials, plan), plan)
 
 
 def test_what_is_no_number_of_parts_is_refused_and_so_is_a_stream() -> None:
