@@ -5,6 +5,7 @@ Nobody waits for a place that doesn't answer: each look has a time limit, togeth
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import threading
@@ -55,7 +56,7 @@ def check(options: Any) -> list[str]:
         PrismRunnerOptions,
     )
 
-    from beam_pipelines.launch import engine
+    from beam_pipelines.launch import engine, staging
 
     runner = engine.name(options)
     portable = options.view_as(PortableOptions)
@@ -70,6 +71,8 @@ def check(options: Any) -> list[str]:
         _check_flink(options.view_as(FlinkRunnerOptions))
     if runner == "DataflowRunner":
         _check_dataflow(options.view_as(GoogleCloudOptions).dataflow_endpoint)
+        with contextlib.suppress(TimeoutError):  # without credentials Google's client looks for them for long
+            _within(ANSWER_SECONDS, lambda: staging.check(options, ANSWER_SECONDS))
     return _check_workers(portable, runner)
 
 
