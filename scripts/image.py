@@ -100,7 +100,7 @@ def buildah(*words: str) -> str:
         check=False,
     )
     if done.returncode:
-        raise RuntimeError(f"buildah {' '.join(words)}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+        raise RuntimeError(f"buildah {' '.join(words)}:\n{done.stderr[-2000:]}")
     return done.stdout
 
 
