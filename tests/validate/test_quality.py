@@ -9,6 +9,7 @@ from typing import Any
 import apache_beam as beam
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -153,6 +154,15 @@ schema:
           - {type: sql, name: positive, query: 'price > 0', mustBe: true}
       - {name: revenue, semanticType: measure, transformLogic: sum(price)}
 """
+
+
+def test_measures_are_what_is_aggregated_when_nothing_else_is_said(tmp_path: Path) -> None:
+    (tmp_path / "orders.odcs.yaml").write_text(CONTRACT_TEXT)
+    (tmp_path / "in.jsonl").write_text('{"id": 1, "price": 5}\n{"id": 2, "price": 7}\n')
+    told = ["--input", f"{tmp_path}/in.jsonl", "--contract", f"{tmp_path}/orders.odcs.yaml", "--group_by", "id"]
+    assert main(["run", "event_analytics", *told, "--output", str(tmp_path / "lake"), "--runner", "FnApiRunner"]) == 0
+    aggregates = pq.read_table(tmp_path / "lake/aggregates").to_pylist()
+    assert sorted((row["id"], row["revenue"]) for row in aggregates) == [(1, 5), (2, 7)]
 
 
 def test_a_run_whose_rules_fail_publishes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,6 @@ class AggregatingOptions:
         "calendar:day@Europe/Berlin (or week, month, quarter, year) or none.",
         default="none",
         group="aggregate",
-        requires="aggregate",
         metavar="WINDOW",
         example="fixed:1h",
     )
@@ -26,11 +25,10 @@ class AggregatingOptions:
         group="aggregate",
         metavar="COLUMNS",
         example="country",
-        requires="aggregate",
     )
     aggregate: str | None = option(
         "SQL aggregates over the contract's columns: 'count(*) as events, sum(price * quantity) as revenue'. "
-        "Default: none, only rows are written.",
+        "Default: the contract's measures; without any, only rows are written.",
         default=None,
         group="aggregate",
         metavar="SQL",
@@ -41,12 +39,10 @@ class AggregatingOptions:
         "Default: 1 with windows, 4 without.",
         default=None,
         group="aggregate",
-        requires="aggregate",
     )
     hot_key_fanout: int | None = option(
         "Parts in which each shard's aggregates are merged first: for files in which few groups have most of the rows "
         "and much to keep, as exact quantiles and distinct counts have. Default: 1.",
         default=None,
         group="aggregate",
-        requires="aggregate",
     )

@@ -33,9 +33,11 @@ def write_aggregates(
 
     Of a stream, each pane by itself with its number and timing, and the rows that were too late: `{"late": …}`.
     """
-    if options.aggregate is None:
+    asked = options.aggregate or ", ".join(map(str, contract.measures))
+    if not asked:
+        _nothing_to_aggregate(options)
         return {}
-    aggregate = _aggregation(options, options.aggregate, contract, schema)
+    aggregate = _aggregation(options, asked, contract, schema)
     aggregates = rows | "Aggregate" >> aggregate
     run_id = account.run.run_id
     if rows.is_bounded:
@@ -47,6 +49,17 @@ def write_aggregates(
     account.add(panes | "WriteAggregates" >> write, aggregates.ledger)
     account.add(aggregates.late | "WriteLate" >> WriteToLake(output, run_id, "late", schema))
     return {"aggregates": panes, "late": aggregates.late}
+
+
+def _nothing_to_aggregate(options: AggregatingOptions) -> None:
+    given = [
+        name for name in ("window", "group_by", "aggregate_shards") if getattr(options, name) not in ("none", (), None)
+    ]
+    if given:
+        raise UsageError(
+            f"--{given[0]} says how to aggregate, but not what: add --aggregate 'count(*) as events', or measures to "
+            "the contract"
+        )
 
 
 def _with_named_panes(panes: pa.RecordBatch) -> pa.RecordBatch:
@@ -83,4 +96,5 @@ def _aggregation(
             **firing,
         )
     except ExpressionError as error:
-        raise ExpressionError(f"--aggregate and --group_by: {error}") from None
+        what = "--aggregate" if options.aggregate else f"the measures of {contract.source}"
+        raise ExpressionError(f"{what} and --group_by: {error}") from None
