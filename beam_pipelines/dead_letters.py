@@ -10,12 +10,15 @@ from collections.abc import Iterator, Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from beam_pipelines.columnar.json_text import json_text
 from beam_pipelines.columnar.provenance import (
+    COLUMNS,
     CSV_HEADER,
     FAILURE_TYPE,
     FAILURES,
     PAYLOAD,
     PROVENANCE,
+    RECORD,
     RECORD_FORMAT,
     SOURCE_TYPE,
 )
@@ -53,8 +56,8 @@ def letters_of(
     """Put rows into envelopes.
 
     `refused` carries `__failures` (list of FAILURE_TYPE, at least one in each row), and its payload
-    and provenance columns if it has them. `event_time` names its column of event times (a date counts
-    from its midnight in UTC).
+    and provenance columns if it has them; of a `__record` the payload is its JSON. `event_time` names its
+    column of event times (a date counts from its midnight in UTC).
     """
     rows = refused.num_rows
     present = refused.schema.names
@@ -78,7 +81,9 @@ def letters_of(
         "field": pc.struct_field(first, "field"),
         "message": pc.struct_field(first, "message"),
         "failures": failures,
-        "payload": column(PAYLOAD, pa.binary()),
+        "payload": json_text(refused.column(RECORD)).cast(pa.binary())
+        if RECORD in present
+        else column(PAYLOAD, pa.binary()),
         "source": column("__source", pa.string()),
         **{name.removeprefix("__"): column(name, kind) for name, kind in PROVENANCE.items() if name != "__source"},
         "event_time": column(event_time or "", pa.timestamp("us", "UTC")),
@@ -89,7 +94,8 @@ def letters_of(
 
 
 def _text(metadata: Mapping[bytes, bytes], key: bytes) -> pa.Scalar:
-    return pa.scalar(metadata[key].decode() if key in metadata else None, pa.string())
+    text = metadata[key].decode() if key in metadata else None
+    return pa.scalar("jsonl" if text == COLUMNS else text, pa.string())  # as the payload is written then
 
 
 def raw_batches(letters: pa.RecordBatch) -> Iterator[pa.RecordBatch]:

@@ -96,10 +96,7 @@ def _objects(values: pa.StructArray) -> pa.Array:
     for place, field in enumerate(values.type):
         pieces += [before + msgspec.json.encode(field.name).decode() + ":", json_text(values.field(place))]
         before = ","
-    if not pieces:
-        text = pa.repeat("{}", len(values))
-    else:
-        text = pc.binary_join_element_wise(*pieces, "}", "")
+    text = pa.repeat("{}", len(values)) if not pieces else pc.binary_join_element_wise(*pieces, "}", "")
     return pc.if_else(values.is_valid(), text, None) if values.null_count else text
 
 

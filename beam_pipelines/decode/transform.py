@@ -10,6 +10,7 @@ import pyarrow as pa
 from beam_pipelines.columnar import coder  # noqa: F401  registers the coder of batches
 from beam_pipelines.contract.model import Contract
 from beam_pipelines.decode.dialect import CsvDialect
+from beam_pipelines.decode.fixed_width import FixedWidthLayout
 from beam_pipelines.decode.formats import AUTO, check_format_name, decode
 
 
@@ -17,27 +18,37 @@ class DecodeBatches(beam.PTransform):
     """Decode raw batches into the contract's columns: PCollection[RecordBatch] to PCollection[RecordBatch].
 
     Rows that can't be decoded stay, with nulls and `__failures`; ValidateBatches refuses them. `format`
-    is `jsonl`, `csv`, or `auto` for what each batch says of itself; `dialect` is for CSV only. See `decode`.
+    is `jsonl`, `csv`, `fixed`, `xml`, or `auto` for what each batch says of itself; columns of Parquet, ORC
+    and Avro files are known as such. `dialect` is for CSV only, `layout` for fixed-width lines. See `decode`.
     """
 
-    def __init__(self, contract: Contract, format: str = AUTO, dialect: CsvDialect | None = None) -> None:
+    def __init__(
+        self,
+        contract: Contract,
+        format: str = AUTO,
+        dialect: CsvDialect | None = None,
+        layout: FixedWidthLayout | None = None,
+    ) -> None:
         super().__init__()
         check_format_name(format)
         self._contract = contract
         self._format = format
         self._dialect = dialect or CsvDialect()
+        self._layout = layout
+        if layout is not None:
+            layout.check(contract)
 
     def expand(self, pcoll: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[pa.RecordBatch]:
-        return pcoll | beam.ParDo(_Decode(self._contract, self._format, self._dialect)).with_output_types(
-            pa.RecordBatch
-        )
+        decode_each = _Decode(self._contract, self._format, self._dialect, self._layout)
+        return pcoll | beam.ParDo(decode_each).with_output_types(pa.RecordBatch)
 
 
 class _Decode(beam.DoFn):
-    def __init__(self, contract: Contract, format: str, dialect: CsvDialect) -> None:
+    def __init__(self, contract: Contract, format: str, dialect: CsvDialect, layout: FixedWidthLayout | None) -> None:
         self._contract = contract
         self._format = format
         self._dialect = dialect
+        self._layout = layout
 
     def process(self, element: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        yield decode(element, self._contract, self._format, self._dialect)
+        yield decode(element, self._contract, self._format, self._dialect, self._layout)

@@ -116,7 +116,7 @@ def split_records(
                 end = data.find(b"\n")
                 if end >= 0:
                     content = data[:end].removesuffix(b"\r")
-                    yield from _long_pieces(content, position, max_record_bytes)
+                    yield from long_pieces(content, position, max_record_bytes)
                     position, data, in_long_line = position + end + 1, data[end + 1 :], False
             if not in_long_line:
                 ends = find_ends(data, False)
@@ -129,14 +129,14 @@ def split_records(
             # With two bytes more than a record may have, it is too long even if "\r" is the last.
             while len(data) > max_record_bytes + 1:
                 in_long_line = True
-                yield from _long_pieces(data[:max_record_bytes], position, max_record_bytes)
+                yield from long_pieces(data[:max_record_bytes], position, max_record_bytes)
                 position, data = position + max_record_bytes, data[max_record_bytes:]
     except Damage as damage:
         yield [Refusal(damage.rule, damage.message, data, position)]
-        yield from _undecoded(damage, max_record_bytes)
+        yield from undecoded(damage, max_record_bytes)
         return
     if in_long_line:
-        yield from _long_pieces(data, position, max_record_bytes)
+        yield from long_pieces(data, position, max_record_bytes)
     elif data:
         yield from _cut(data, find_ends(data, True), position, stop, max_record_bytes, skip_blank)
 
@@ -175,12 +175,12 @@ def _cut(
     if early:
         yield early
     if rows.size:
-        yield Records(_payloads(data, starts, stops, rows), pa.array(starts[rows] + position))
+        yield Records(payloads_of(data, starts, stops, rows), pa.array(starts[rows] + position))
     if len(refused) > len(early):
         yield refused[len(early) :]
 
 
-def _payloads(data: bytes, starts: Places, stops: Places, rows: Places) -> pa.Array:
+def payloads_of(data: bytes, starts: Places, stops: Places, rows: Places) -> pa.Array:
     """Make a column of data[start:stop]; the gaps between are elements too, which are not taken."""
     bounds = np.empty(2 * len(starts) + 1, np.int32)
     bounds[0:-1:2] = starts
@@ -202,7 +202,7 @@ def _blank(data: bytes, octets: npt.NDArray[np.uint8], starts: Places, stops: Pl
 
 def _refuse(line: bytes, position: int, max_record_bytes: int) -> Iterator[Refusal]:
     if len(line) > max_record_bytes:
-        for refused in _long_pieces(line, position, max_record_bytes):
+        for refused in long_pieces(line, position, max_record_bytes):
             yield from refused
     else:
         message = f"the quote of a field in the record at byte {position} isn't closed within {max_record_bytes} bytes"
@@ -211,13 +211,14 @@ def _refuse(line: bytes, position: int, max_record_bytes: int) -> Iterator[Refus
         )
 
 
-def _long_pieces(line: bytes, position: int, size: int) -> Iterator[list[Refusal]]:
+def long_pieces(line: bytes, position: int, size: int) -> Iterator[list[Refusal]]:
+    """Refuse a record that is too long, in pieces."""
     for start in range(0, len(line), size):
         message = f"a piece, from byte {position + start} on, of a line longer than {size} bytes"
         yield [Refusal(TOO_LONG, message, line[start : start + size], position + start)]
 
 
-def _undecoded(damage: Damage, size: int) -> Iterator[list[Refusal]]:
+def undecoded(damage: Damage, size: int) -> Iterator[list[Refusal]]:
     """Refuse stored bytes that gave no content. Their positions are those in the file as stored."""
     offset = damage.offset
     try:

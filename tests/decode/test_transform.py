@@ -56,8 +56,12 @@ def test_wrong_use_says_what_to_do():
         decode(raw([b"{}"]), ORDERS)
     with pytest.raises(UsageError, match=r"'json' is not a record format\. Did you mean 'jsonl'"):
         decode(JSON, ORDERS, "json")
-    with pytest.raises(UsageError, match="'xml' is not a record format"):
-        decode(raw([b"{}"], record_format=b"xml"), ORDERS)
+    with pytest.raises(UsageError, match="'yaml' is not a record format"):
+        decode(raw([b"{}"], record_format=b"yaml"), ORDERS)
+    with pytest.raises(UsageError, match="has no column '__record'"):
+        decode(raw([b"{}"], record_format=b"columns"), ORDERS)
+    with pytest.raises(UsageError, match="need a layout: say --fixed_width"):
+        decode(raw([b"1"]), ORDERS, "fixed")
     with pytest.raises(UsageError, match="no column '__payload'"):
         decode(pa.record_batch({"id": [1]}), ORDERS)
     with pytest.raises(UsageError, match=r"'cvs' is not a record format\. Did you mean 'csv'"):

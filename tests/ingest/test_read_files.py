@@ -175,12 +175,12 @@ def test_arbitrary_files_end_in_balance(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("missing/*.csv", "--input: '.*missing/.*' matches no file. In .* there is: a.bz2"),
-        ("a.bz2", "--input: '.*a.bz2' is compressed with bzip2, which can't be read"),
+        ("missing/*.csv", "--input: '.*missing/.*' matches no file. In .* there is: a.xz"),
+        ("a.xz", "--input: '.*a.xz' is compressed with xz, which can't be read"),
     ],
 )
 def test_a_run_that_has_nothing_to_read_fails_with_the_reason(tmp_path: Path, name: str, message: str) -> None:
-    (tmp_path / "a.bz2").write_bytes(b"BZh91AY&SY")
+    (tmp_path / "a.xz").write_bytes(b"\xfd7zXZ\0\0")
     # The runner wraps what a worker raised.
     with pytest.raises(Exception, match=message), beam.Pipeline(runner="FnApiRunner") as pipeline:
         _ = pipeline | ReadFiles(f"{tmp_path}/{name}")
@@ -191,15 +191,17 @@ def test_only_plain_json_lines_are_read_in_ranges(tmp_path: Path) -> None:
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
     listing = _ListRanges(ReadOptions(), split_bytes=20_000)
-    ranges = [(Path(path).name, start, stop) for path, start, stop in listing.process([f"{tmp_path}/*"])]
+    ranges = [(Path(path).name, start, stop) for path, _, start, stop in listing.process([f"{tmp_path}/*"])]
     assert Counter(name for name, _, _ in ranges) == {"a.jsonl": 6, "b.csv": 1, "c.jsonl.gz": 1, "d.csv": 6}
     assert [stop for _, _, stop in ranges[:5]] == [start for _, start, _ in ranges[1:6]]
     assert ranges[5][2] is None
 
 
 def test_options_are_checked_where_the_pipeline_is_built() -> None:
-    with pytest.raises(UsageError, match="--format: 'xml' is not known"):
-        ReadFiles("x", format="xml")
+    with pytest.raises(UsageError, match="--format: 'yaml' is not known"):
+        ReadFiles("x", format="yaml")
+    with pytest.raises(UsageError, match="--xml_row: 'a//b' is not a path"):
+        ReadFiles("x", xml_row="a//b")
     with pytest.raises(UsageError, match="--input: no files are named"):
         ReadFiles([])
     with pytest.raises(UsageError, match="split_bytes: 0"):
