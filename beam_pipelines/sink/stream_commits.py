@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from beam_pipelines.errors import UsageError
-from beam_pipelines.ledger import Balance, LedgerEntry
+from beam_pipelines.ledger import READ, Balance, LedgerEntry, LedgerKey
 from beam_pipelines.sink import publishing, runs, storage
 from beam_pipelines.sink.commit import Manifest
 from beam_pipelines.sink.folder_writer import WrittenFile, temporary_prefix
@@ -73,6 +73,11 @@ def balance_at_end(output: str, run_id: str, rest: Iterable[StreamRecord]) -> Ba
     """The balance of all that was published and of the records that remain. BalanceError if it doesn't hold."""
     records = _all(output, run_id, rest)
     files = [file for record in records for file in record.files]
+    if not any(LedgerKey(*key).outcome == READ for record in records for key, _ in record.entries):
+        raise BalanceError(
+            f"run '{run_id}': the runner ended the stream before its source began, so nothing was read. Flink is known "
+            "to do so now and then when a checkpoint comes early (see docs/streams.md): run it again"
+        )
     balance = Balance.of([*(entry for record in records for entry in record.entries), *publishing.entries_of(files)])
     if balance.differences:
         differences = "\n".join(f"  {difference}" for difference in balance.differences)

@@ -126,6 +126,8 @@ class _Split(beam.DoFn):
     """How often the timer fired since rows came."""
     ROUND = ReadModifyWriteStateSpec("round", VarIntCoder())
     """Rounds of timers since rows began to wait."""
+    TOLD = ReadModifyWriteStateSpec("told", VarIntCoder())
+    """The latest watermark of which a batch told, if batches do: expiries before it needn't be watched."""
     MOVED = ReadModifyWriteStateSpec("moved", VarIntCoder())
     """Whether the watermark has moved since the stream began."""
     START = TimerSpec("start", TimeDomain.WATERMARK)
@@ -146,6 +148,7 @@ class _Split(beam.DoFn):
         pending: Any = beam.DoFn.StateParam(PENDING),  # noqa: B008
         idle: Any = beam.DoFn.StateParam(IDLE),  # noqa: B008
         round: Any = beam.DoFn.StateParam(ROUND),  # noqa: B008
+        told: Any = beam.DoFn.StateParam(TOLD),  # noqa: B008
         moved: Any = beam.DoFn.StateParam(MOVED),  # noqa: B008
         start: Any = beam.DoFn.TimerParam(START),  # noqa: B008
         expiry: Any = beam.DoFn.TimerParam(EXPIRY),  # noqa: B008
@@ -158,17 +161,18 @@ class _Split(beam.DoFn):
         yield outcome.note(self._stage, ledger.AGGREGATED, batch.num_rows, output=ledger.AGGREGATES)
         idle.write(0)
         ends = self._expiries(batch)
-        last, due = passed.read(), pending.read()
+        last, due, reported = passed.read(), pending.read(), source_watermark(batch)
+        if reported is not None:
+            told.write(max(reported, told.read() or reported))
         if not moved.read():
             yield from self._pass(batch, np.ones(len(ends), bool))
             self._watch(int(ends.min()), expiry, pending)
             return
         late = ends <= last if last is not None else np.zeros(len(ends), bool)
         sure = ~late & (ends >= due) if due is not None else np.zeros(len(ends), bool)
-        reported = source_watermark(batch)
-        if reported is not None and (told := ~(late | sure) & (ends > reported)).any():
-            sure |= told
-            self._watch(int(ends[told].min()), expiry, pending)
+        if reported is not None and (in_time := ~(late | sure) & (ends > reported)).any():
+            sure |= in_time
+            self._watch(int(ends[in_time].min()), expiry, pending)
         yield from self._refuse(batch, late)
         yield from self._pass(batch, sure)
         unsure = ~(late | sure)
@@ -207,6 +211,7 @@ class _Split(beam.DoFn):
         pending: Any = beam.DoFn.StateParam(PENDING),  # noqa: B008
         idle: Any = beam.DoFn.StateParam(IDLE),  # noqa: B008
         round: Any = beam.DoFn.StateParam(ROUND),  # noqa: B008
+        told: Any = beam.DoFn.StateParam(TOLD),  # noqa: B008
         expiry: Any = beam.DoFn.TimerParam(EXPIRY),  # noqa: B008
         look: Any = beam.DoFn.TimerParam(LOOK),  # noqa: B008
     ) -> Iterator[Any]:
@@ -217,7 +222,7 @@ class _Split(beam.DoFn):
         passed.write(max(now, passed.read() or now))
         fired = (idle.read() or 0) + 1
         idle.write(fired)
-        following = next_expiry(passed.read(), self._window, self._lateness, 4 ** max(0, fired - PATIENCE) - 1)
+        following = self._next(passed.read(), told.read(), fired)
         batches = list(waiting.read())
         waiting.clear()
         if batches:
@@ -231,6 +236,15 @@ class _Split(beam.DoFn):
                 _begin(round, look)
         if following is not None:
             _set(expiry, pending, following)
+
+    def _next(self, passed: int, reported: int | None, fired: int) -> int | None:
+        """The expiry to watch when one has passed and the timer has fired so often since rows came."""
+        if reported is None:
+            return next_expiry(passed, self._window, self._lateness, 4 ** max(0, fired - PATIENCE) - 1)
+        beyond = next_expiry(passed, self._window, self._lateness, 64 ** max(0, fired - 1) - 1)
+        if beyond is None or beyond > reported:
+            return beyond
+        return int(expiries(np.array([reported - self._lateness]), self._window, self._lateness)[0])
 
     def _expiries(self, batch: pa.RecordBatch) -> Any:
         times = batch.column(self.event_time)

@@ -79,9 +79,17 @@ def test_at_the_end_all_records_are_one_manifest_and_what_nobody_named_is_gone(t
 
 def test_a_stream_without_rows_leaves_one_empty_file(tmp_path: Path) -> None:
     layout = FolderLayout(str(tmp_path), RUN.run_id, "rows", SCHEMA)
-    manifest = stream_commits.end(str(tmp_path), RUN, [StreamRecord("a", (write_empty(layout),), ())], _clock)
+    record = StreamRecord("a", (write_empty(layout),), ((READ, 0),))
+    manifest = stream_commits.end(str(tmp_path), RUN, [record], _clock)
     assert [file["rows"] for file in manifest["files"]] == [0]
     assert ds.dataset(tmp_path / "rows").schema.equals(SCHEMA)
+
+
+def test_a_stream_whose_source_never_began_has_no_manifest(tmp_path: Path) -> None:
+    layout = FolderLayout(str(tmp_path), RUN.run_id, "rows", SCHEMA)
+    with pytest.raises(BalanceError, match="ended the stream before its source began"):
+        stream_commits.end(str(tmp_path), RUN, [StreamRecord("a", (write_empty(layout),), ())], _clock)
+    assert committed_manifest(str(tmp_path), RUN.run_id) is None
 
 
 def test_a_stream_that_does_not_balance_has_no_manifest(tmp_path: Path) -> None:

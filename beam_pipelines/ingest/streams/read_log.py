@@ -89,7 +89,7 @@ class ReadLog(beam.PTransform):
         if bundle_seconds <= 0 or poll_seconds < 0:
             raise UsageError("bundle_seconds must be more than 0, and poll_seconds not less")
         self._source = LogSource(
-            address, event_times, policy or WatermarkPolicy(), max_batch_rows, max_batch_bytes, max_readers
+            address, event_times, policy or WatermarkPolicy(), max_batch_rows, max_batch_bytes, max_readers, not bounded
         )
         self._bounded = bounded
         self._account = _Account(stage, tombstones)
@@ -166,6 +166,8 @@ class _Account(beam.DoFn):
 
     def process(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch | beam.pvalue.TaggedOutput]:
         yield outcome.note(self._stage, ledger.READ, batch.num_rows)
+        if not batch.num_rows:
+            return  # it tells that a reader began
         if FAILURES in batch.schema.names:
             yield from outcome.refuse(letters_of(batch, transform=self._stage), self._stage)
             return

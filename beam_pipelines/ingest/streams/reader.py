@@ -20,7 +20,7 @@ from apache_beam.io.unbounded_source import CheckpointMark, UnboundedReader, Unb
 from apache_beam.utils.timestamp import MAX_TIMESTAMP, MIN_TIMESTAMP, Timestamp
 
 from beam_pipelines.columnar.coder import RecordBatchCoder
-from beam_pipelines.columnar.provenance import FAILURES
+from beam_pipelines.columnar.provenance import FAILURES, PAYLOAD
 from beam_pipelines.columnar.source_watermark import with_source_watermark
 from beam_pipelines.ingest.streams import open_logs
 from beam_pipelines.ingest.streams.event_times import EventTimes, publish_times
@@ -47,6 +47,8 @@ class LogSource(UnboundedSource):
     max_rows: int = 16_384
     max_bytes: int = 8 << 20
     max_readers: int = 20
+    announces: bool = False
+    """Whether a reader's very first element is a batch without rows, which says that it began."""
     shard: int = 0
     shards: int = 1
 
@@ -121,6 +123,9 @@ class _Element(NamedTuple):
     polled: list[Polled]
 
 
+_BEGUN = pa.RecordBatch.from_pylist([], pa.schema([(PAYLOAD, pa.binary())]))
+
+
 class LogReader(UnboundedReader):
     """Reads its share of a log's partitions, the one that holds the watermark first."""
 
@@ -140,6 +145,9 @@ class LogReader(UnboundedReader):
         self._lag = lag(STAGE, f"watermark_lag_seconds:{source.address.name}")
 
     def start(self) -> bool:
+        if self._source.announces and not self._positions:
+            self._current = _Element(_BEGUN, None, [], [])
+            return True
         return self.advance()
 
     def advance(self) -> bool:

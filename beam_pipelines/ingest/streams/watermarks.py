@@ -77,8 +77,9 @@ class Watermarks:
 
     def add(self, partition: str) -> None:
         """Know of a partition, which holds the watermark until something is known of it."""
-        self._states.setdefault(partition, PartitionState())
-        self._states.pop(NOBODY, None)
+        if partition not in self._states:
+            self._states[partition] = PartitionState()
+            self._states.pop(NOBODY, None)
 
     def saw(self, partition: str, latest: int | None, now: int) -> None:
         """Rows came, the latest of this event time; None if no row of them has one."""
