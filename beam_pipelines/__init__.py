@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from beam_pipelines.mask.methods import masked_schema as masked_schema
     from beam_pipelines.mask.transform import MaskBatches as MaskBatches
     from beam_pipelines.outcome import Outcome as Outcome
+    from beam_pipelines.score.anomalies_transform import DetectAnomalies as DetectAnomalies
+    from beam_pipelines.score.transform import ScoreBatches as ScoreBatches
     from beam_pipelines.sink.finalize import FinalizeRun as FinalizeRun
     from beam_pipelines.sink.kafka.write import WriteToKafka as WriteToKafka
     from beam_pipelines.sink.lake import WriteDeadLetters as WriteDeadLetters
@@ -59,6 +61,7 @@ PUBLIC = {
     "Contract": "contract",
     "CsvDialect": "decode.dialect",
     "DecodeBatches": "decode.transform",
+    "DetectAnomalies": "score.anomalies_transform",
     "DeduplicateBatches": "transform.deduplicate_transform",
     "DeriveColumns": "transform.changes_transform",
     "ExplodeArrays": "transform.changes_transform",
@@ -79,6 +82,7 @@ PUBLIC = {
     "ReadFromKafka": "ingest.kafka.read",
     "RowsToBatches": "columnar.rows_transform",
     "RunIdentity": "sink.runs",
+    "ScoreBatches": "score.transform",
     "SelectColumns": "transform.changes_transform",
     "UnpivotBatches": "transform.changes_transform",
     "ValidateBatches": "validate.transform",

@@ -1,0 +1,1 @@
+"""Scoring rows with a model, and finding rows that are unlike the others."""
