@@ -47,6 +47,7 @@ servers: setup  ## install the servers that tests start, outside the checkout, u
 	@test -n "$$BEAM_PIPELINES_NO_SERVERS" || $(BIN)/python -m scripts.kafka install
 	@test -n "$$BEAM_PIPELINES_NO_SERVERS" || $(BIN)/python -m scripts.debian
 	@test -n "$$BEAM_PIPELINES_NO_SERVERS" || $(BIN)/python -m scripts.hclfmt
+	@test -n "$$BEAM_PIPELINES_NO_SERVERS" || $(BIN)/python -m scripts.flink_operator
 	@test -n "$$BEAM_PIPELINES_NO_SERVERS" || $(BIN)/python -m scripts.image install
 
 lint: setup  ## find what ruff objects to

@@ -54,12 +54,18 @@ def check(options: Any) -> list[str]:
         GoogleCloudOptions,
         PortableOptions,
         PrismRunnerOptions,
+        SetupOptions,
     )
 
     from beam_pipelines.launch import engine, staging
 
     runner = engine.name(options)
     portable = options.view_as(PortableOptions)
+    if options.view_as(SetupOptions).save_main_session:
+        raise UsageError(
+            "--save_main_session: it would ship what the command line's own process holds, which is no part of a "
+            "pipeline. Code travels as a package: install it where workers run, or ship it with --setup_file"
+        )
     _check_prism(options.view_as(PrismRunnerOptions).prism_location)
     if portable.job_endpoint not in (None, "embed"):
         job_server_options(portable.job_endpoint)

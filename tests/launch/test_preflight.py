@@ -184,3 +184,10 @@ def test_a_dataflow_service_of_ones_own_is_looked_for() -> None:
 def test_what_is_right_is_let_through(flink_flags: list[str], prism_flags: list[str]) -> None:
     for flags in (flink_flags, prism_flags, [], ["--runner=DirectRunner"]):
         assert preflight.check(PipelineOptions(flags)) == []
+
+
+def test_the_main_session_is_never_shipped() -> None:
+    for flags in ([], [PORTABLE, "--job_endpoint=embed"]):
+        assert preflight.check(PipelineOptions(flags)) == []
+        with pytest.raises(UsageError, match=r"^--save_main_session: .*ship it with --setup_file"):
+            preflight.check(PipelineOptions([*flags, "--save_main_session"]))
