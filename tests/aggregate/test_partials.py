@@ -54,10 +54,10 @@ AGGREGATES = (
     "count(distinct t) filter (where small > 0)", "avg(f) filter (where s = 'a')", "min(t) filter (where false)",
     "sum(d) / count(*)", "max(d) - min(d)", "coalesce(sum(i), 0) * 2 + count(*)",
     "sum(case when s like 'a%' then 1 end)",
-    "stddev(f)", "stddev_pop(small)", "variance(d)", "var_pop(f) filter (where b)", "covar_pop(f, small)",
+    "stddev(f)", "stddev_pop(small)", "variance(small)", "var_pop(f) filter (where b)", "covar_pop(f, small)",
     "covar_samp(small, f)", "median(f)", "median(small)", "quantile_cont(f, 0.9)", "quantile_disc(t, 0.3)",
     "quantile_disc(day, 0.5)", "percentile_disc(0.07) within group (order by i)", "bool_and(b)", "bool_or(b)",
-    "count_if(i > 0 or i is null)", "count_if(b is true) filter (where s = 'a')", "stddev(f) / avg(f)",
+    "count_if(i > 0 or i is null)", "count_if(b is true) filter (where s = 'a')", "stddev(f) + avg(f)",
     "max_by(i, ts) - min_by(i, ts)",
 )  # fmt: skip
 
