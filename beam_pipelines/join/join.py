@@ -10,6 +10,7 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from beam_pipelines import ledger
 from beam_pipelines.columnar.changes import Changed, Counted
@@ -20,13 +21,16 @@ from beam_pipelines.contract.derived import Masks, as_contract, derived_field, r
 from beam_pipelines.contract.field import Field
 from beam_pipelines.contract.model import Contract
 from beam_pipelines.errors import ExpressionError, UsageError, did_you_mean
-from beam_pipelines.join.index import KeyIndex, Pairs, TimeIndex
+from beam_pipelines.join.index import KeyIndex, Pairs, TimeIndex, plain
 
 How = Literal["left", "inner", "required"]
 """What becomes of a row that finds nothing: it stays with nulls, is counted as filtered, or is a dead letter."""
 
 UNMATCHED = "join.unmatched"
 """Rule of a dead letter: the row's key is not in the table."""
+
+PLACE = ("__source", "__partition", "__position")
+"""Provenance columns that tell in which order rows of equal times were written."""
 
 Keys = str | Sequence[str | tuple[str, str]]
 """Key columns: a name that both sides have, or a name of the rows and one of the table."""
@@ -116,9 +120,15 @@ class Join:
         contract = with_fields(start, fields) if taken or many else start
         return cls(start, other, contract, keys, table_keys, tuple(chosen), how, as_of, many, name)
 
+    @property
+    def needed(self) -> list[str]:
+        """The table's columns that are looked at."""
+        times = [self.as_of.other] if self.as_of is not None else []
+        return list(dict.fromkeys([*self.table_keys, *times, *(column for column, _ in self.chosen)]))
+
     def prepared(self, table: pa.RecordBatch) -> PreparedTable:
         """A table ready to be looked things up in. UsageError when a key that must be unique is not."""
-        return PreparedTable(self, table)
+        return PreparedTable(self, _in_place_order(table) if self.as_of is not None else table)
 
     def __call__(self, batch: pa.RecordBatch, table: PreparedTable) -> Iterator[Changed]:
         """Join a batch, in several steps when its rows find many."""
@@ -222,6 +232,15 @@ class PreparedTable:
                 if not join.many:
                     self.places[pairs.batch] = pairs.table
                 yield pairs
+
+
+def _in_place_order(table: pa.RecordBatch) -> pa.RecordBatch:
+    """A table in the order of its source, so that of rows of one key and time always the same is the last."""
+    places = [name for name in PLACE if name in table.schema.names]
+    if not places:
+        return table
+    plain_places = pa.record_batch({name: plain(table.column(name)) for name in places})
+    return table.take(pc.sort_indices(plain_places, sort_keys=[(name, "ascending") for name in places]))
 
 
 def _field(contract: Contract, name: str, where: str) -> Field:

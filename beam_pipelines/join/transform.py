@@ -18,7 +18,7 @@ from beam_pipelines.columnar.shards import by_shard, shard_of, without_payload
 from beam_pipelines.contract.derived import Masks
 from beam_pipelines.contract.model import Contract
 from beam_pipelines.errors import UsageError
-from beam_pipelines.join.join import AsOf, How, Join, Keys, PreparedTable
+from beam_pipelines.join.join import PLACE, AsOf, How, Join, Keys, PreparedTable
 from beam_pipelines.outcome import Outcome
 
 MAX_TABLE_BYTES = 256 << 20
@@ -93,10 +93,7 @@ class JoinTable(beam.PTransform):
     def expand(self, batches: beam.PCollection[pa.RecordBatch]) -> Outcome:
         if not self._table.is_bounded or not isinstance(self._table.windowing.windowfn, GlobalWindows):
             raise UsageError(f"{self._join.name} must be bounded and in the global window, to be looked things up in")
-        needed = list(dict.fromkeys([*self._join.table_keys, *(column for column, _ in self._join.chosen)]))
-        if self._join.as_of is not None and self._join.as_of.other not in needed:
-            needed.append(self._join.as_of.other)
-        table = self._table | "Needed" >> beam.Map(_select, self._join, needed).with_output_types(pa.RecordBatch)
+        table = self._table | "Needed" >> beam.Map(_needed, self._join, "JoinTable").with_output_types(pa.RecordBatch)
         outputs = batches | "LookUp" >> beam.ParDo(
             _LookUp(self._join, self._max_bytes, self._allow_empty), beam.pvalue.AsList(table)
         ).with_output_types(
@@ -105,10 +102,15 @@ class JoinTable(beam.PTransform):
         return Outcome(outputs[outcome.GOOD], outputs[outcome.DEAD_LETTERS], outputs[outcome.LEDGER])
 
 
-def _select(batch: pa.RecordBatch, join: Join, columns: list[str]) -> pa.RecordBatch:
-    """The table's columns that a join needs: nothing else is sent to every worker."""
-    check_columns(batch, join.table, "JoinTable")
-    return batch.select(columns).replace_schema_metadata(None)
+def _needed(batch: pa.RecordBatch, join: Join, stage: str) -> pa.RecordBatch:
+    """The table's columns that a join needs, and its rows' places: nothing else is sent to workers."""
+    check_columns(batch, join.table, stage)
+    places = [name for name in PLACE if name in batch.schema.names] if join.as_of is not None else []
+    return batch.select([*join.needed, *places]).replace_schema_metadata(None)
+
+
+def _empty(join: Join) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pylist([], join.table.schema).select(join.needed)
 
 
 class _LookUp(beam.DoFn):
@@ -136,7 +138,7 @@ class _LookUp(beam.DoFn):
                 )
             if not sum(part.num_rows for part in parts) and not self._allow_empty:
                 raise UsageError(f"{self._join.name} is empty: no row can find anything in it")
-            rows = concat(parts) if parts else pa.RecordBatch.from_pylist([], self._join.table.schema)
+            rows = concat(parts) if parts else _empty(self._join)
             self._table = self._join.prepared(rows)
             self._held = parts
         return self._table
@@ -209,8 +211,8 @@ class JoinBatches(beam.PTransform):
             if not isinstance(side.windowing.windowfn, GlobalWindows):
                 raise UsageError("join before windowing: rows of one key may lie in different windows")
         join = self._join
-        lefts = left | "LeftToShards" >> beam.ParDo(_ToShards(join.source, join.keys, _LEFT, self._shards))
-        rights = right | "RightToShards" >> beam.ParDo(_ToShards(join.table, join.table_keys, _RIGHT, self._shards))
+        lefts = left | "LeftToShards" >> beam.ParDo(_ToShards(join, _LEFT, self._shards))
+        rights = right | "RightToShards" >> beam.ParDo(_ToShards(join, _RIGHT, self._shards))
         outputs = (
             (lefts, rights)
             | "Both" >> beam.Flatten()
@@ -232,17 +234,15 @@ _Sided = tuple[int, pa.RecordBatch]
 
 @beam.typehints.with_output_types(tuple[int, _Sided])
 class _ToShards(beam.DoFn):
-    def __init__(self, contract: Contract, keys: tuple[str, ...], side: int, shards: int) -> None:
-        self._contract = contract
-        self._keys = keys
+    def __init__(self, join: Join, side: int, shards: int) -> None:
+        self._join = join
         self._side = side
+        self._contract, self._keys = (join.source, join.keys) if side == _LEFT else (join.table, join.table_keys)
         self._shards = shards
 
     def process(self, batch: pa.RecordBatch) -> Iterator[tuple[int, _Sided]]:
         check_columns(batch, self._contract, "JoinBatches")
-        batch = without_payload(batch)
-        if self._side == _RIGHT:
-            batch = batch.select(list(self._contract.names))
+        batch = without_payload(batch) if self._side == _LEFT else _needed(batch, self._join, "JoinBatches")
         for shard, piece in by_shard(batch, shard_of(batch, self._keys, self._shards)):
             yield shard, (self._side, piece)
 
@@ -276,7 +276,7 @@ class _JoinShard(beam.DoFn):
                         "shards, put the smaller input on the right, or take fewer columns. If one key has most of "
                         "the rows, more shards don't help: aggregate or deduplicate that input first"
                     )
-        return concat(held) if held else pa.RecordBatch.from_pylist([], self._join.table.schema)
+        return concat(held) if held else _empty(self._join)
 
     def _stamped(self, batch: pa.RecordBatch) -> Iterator[TimestampedValue]:
         time = self._join.source.event_time

