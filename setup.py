@@ -24,6 +24,7 @@ _TEST = [
     "hypothesis>=6.170",
     "jsonschema>=4.26",
     "pandas>=3.1",
+    "pyiceberg>=0.12",
     "pytest>=9.2",
     "pytest-xdist>=3.8",
     "skl2onnx>=1.20",

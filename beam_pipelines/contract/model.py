@@ -104,6 +104,12 @@ class Contract:
         return tuple(field.name for field in self.fields)
 
     @property
+    def description(self) -> str | None:
+        """What the data set is, in the words of its file."""
+        told = self.about.get("schema", {}).get("description")
+        return told if isinstance(told, str) else None
+
+    @property
     def event_time(self) -> Field | None:
         """The field that is the row's event time, if there is one."""
         return next((field for field in self.fields if field.event_time), None)
