@@ -81,7 +81,7 @@ setup(
         "onnx": _ONNX,
         "sklearn": _SKLEARN,
         "tensorflow": ["tensorflow>=2.21"],
-        "torchscript": ["torch>=2.6"],
+        "pytorch": ["torch>=2.6"],
         "test": _TEST,
         "demo": _DEMO,
         "dev": [*_TEST, *_DEMO, *_DEV],

@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from beam_pipelines.errors import UsageError, did_you_mean
 
-Format = Literal["sklearn", "onnx", "torchscript", "tensorflow"]
+Format = Literal["sklearn", "onnx", "pytorch", "tensorflow"]
 FORMATS: tuple[str, ...] = get_args(Format)
 
 TYPES = {

@@ -146,13 +146,13 @@ def _onnx_column(column: pa.Array, kind: str) -> Any:
     return column.to_numpy(zero_copy_only=False).astype(dtypes.get(kind, _onnx_type(kind))).reshape(-1, 1)
 
 
-def _torchscript(card: ModelCard, content: bytes) -> Callable[[pa.RecordBatch], Yielded]:
+def _pytorch(card: ModelCard, content: bytes) -> Callable[[pa.RecordBatch], Yielded]:
     import torch
 
     try:
-        model = torch.jit.load(io.BytesIO(content), map_location="cpu").eval()
-    except RuntimeError as wrong:
-        raise UsageError(f"{card.path}: {card.file} is no TorchScript model: {str(wrong)[:200]}") from None
+        model = torch.export.load(io.BytesIO(content)).module()
+    except Exception as wrong:
+        raise UsageError(f"{card.path}: {card.file} was not saved by torch.export.save: {str(wrong)[:200]}") from None
     _only_output(card)
 
     def run(batch: pa.RecordBatch) -> Yielded:
@@ -193,7 +193,7 @@ def _only_output(card: ModelCard) -> None:
 _LOADERS: dict[str, Callable[[ModelCard, bytes], Callable[[pa.RecordBatch], Yielded]]] = {
     "sklearn": _sklearn,
     "onnx": _onnx,
-    "torchscript": _torchscript,
+    "pytorch": _pytorch,
     "tensorflow": _tensorflow,
 }
 

@@ -96,7 +96,7 @@ CARD = {"id": "m", "version": "1", "format": "onnx", "file": "m", "features": ["
 @pytest.mark.parametrize(
     ("told", "message"),
     [
-        ({"format": "sklaern"}, "'format' is \"sklaern\", not one of sklearn, onnx, torchscript, tensorflow. Did you"),
+        ({"format": "sklaern"}, "'format' is \"sklaern\", not one of sklearn, onnx, pytorch, tensorflow. Did you"),
         ({"features": []}, "'features' is a list of column names, at least one"),
         ({"ouputs": 1}, "'ouputs' is unknown. Did you mean 'outputs'?"),
         ({"version": 3}, "'version' is 3, not a text"),
