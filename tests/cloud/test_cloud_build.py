@@ -79,12 +79,21 @@ def test_what_the_smoke_launch_asks_for_is_a_run_that_ends_well(tmp_path: Path) 
     parameters = re.findall(r'--parameters "(\w+)=([^"]*)"', STEPS["smoke"]["script"])
     assert {"input", "contract", "output"} <= {name for name, _ in parameters}
 
-    code = main(
-        ["run", "event_analytics", *(f"--{name}={value.replace(place, str(tmp_path))}" for name, value in parameters)]
-    )
+    given = [f"--{name}={value.replace(place, str(tmp_path))}" for name, value in parameters]
+    code = main(["run", "event_analytics", *given])
 
     assert code == ExitCode.OK
     assert list((tmp_path / "lake" / "rows").rglob("*.parquet"))
+
+
+def test_the_smoke_launch_is_written_as_the_command_has_it(capsys: pytest.CaptureFixture[str]) -> None:
+    written = set(re.findall(r"--([a-z_]+)", STEPS["smoke"]["script"].partition(" launch ")[2]))
+
+    with pytest.raises(SystemExit):
+        main(["launch", "--help"])
+
+    assert len(written) >= 6
+    assert written <= set(re.findall(r"--([a-z_]+)", capsys.readouterr().out))
 
 
 @pytest.mark.parametrize("name", STEPS)
