@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from beam_pipelines import outcome
 from beam_pipelines.columnar.provenance import FAILURES
+from beam_pipelines.columnar.source_watermark import told_by_source
 from beam_pipelines.contract.model import Contract
 from beam_pipelines.dead_letters import letters_of
 from beam_pipelines.errors import did_you_mean
@@ -90,4 +91,5 @@ class _Change(beam.DoFn):
 
     def process(self, batch: pa.RecordBatch) -> Iterator[Any]:
         check_columns(batch, self._change.source, self._stage)
-        yield from told(self._change(batch), self._stage, self._change.source)
+        for element in told(self._change(batch), self._stage, self._change.source):
+            yield told_by_source(element, batch) if isinstance(element, pa.RecordBatch) else element

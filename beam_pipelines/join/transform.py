@@ -15,6 +15,7 @@ from beam_pipelines import ledger, outcome
 from beam_pipelines.columnar.batches import concat, earliest_micros, split_to_bounds
 from beam_pipelines.columnar.changes import check_columns, told
 from beam_pipelines.columnar.shards import by_shard, shard_of, without_payload
+from beam_pipelines.columnar.source_watermark import told_by_source
 from beam_pipelines.contract.derived import Masks
 from beam_pipelines.contract.model import Contract
 from beam_pipelines.errors import UsageError
@@ -125,7 +126,8 @@ class _LookUp(beam.DoFn):
         check_columns(batch, self._join.source, "JoinTable")
         table = self._prepared(parts)
         for changed in self._join(batch, table):
-            yield from told(changed, "JoinTable", self._join.source)
+            for element in told(changed, "JoinTable", self._join.source):
+                yield told_by_source(element, batch) if isinstance(element, pa.RecordBatch) else element
 
     def _prepared(self, parts: list[pa.RecordBatch]) -> PreparedTable:
         # Some runners make a new list for each bundle: comparing it costs far less than a new index.

@@ -15,6 +15,7 @@ from apache_beam.utils.timestamp import MIN_TIMESTAMP, Timestamp
 from beam_pipelines import ledger, outcome
 from beam_pipelines.columnar.batches import earliest_micros, split_to_bounds
 from beam_pipelines.columnar.shards import by_shard, shard_of, without_payload
+from beam_pipelines.columnar.source_watermark import told_by_source
 from beam_pipelines.contract.model import Contract
 from beam_pipelines.errors import UsageError
 from beam_pipelines.ledger import LedgerEntry
@@ -92,7 +93,7 @@ class DeduplicateBatches(beam.PTransform):
             raise UsageError("deduplicate before windowing: rows of one key may lie in different windows")
         event_time = self._contract.event_time.name if self._contract.event_time is not None else None
         keys = self._contract.primary_key
-        sharded = batches | "ToShards" >> beam.ParDo(_ToShards(self._contract, self._shards))
+        sharded = batches | "ToShards" >> beam.ParDo(_ToShards(self._contract, self._shards, batches.is_bounded))
         if batches.is_bounded:
             # What comes out is stamped with rows' times: a group that is stamped later, as is Beam's default, doesn't
             # hold the watermark for them, and Prism drops them as late in the windows downstream.
@@ -117,12 +118,14 @@ class DeduplicateBatches(beam.PTransform):
 
 @beam.typehints.with_output_types(tuple[int, pa.RecordBatch])
 class _ToShards(beam.DoFn):
-    def __init__(self, contract: Contract, shards: int) -> None:
+    def __init__(self, contract: Contract, shards: int, bounded: bool) -> None:
         self._keys = contract.primary_key
         self._shards = shards
+        self._bounded = bounded
 
     def process(self, batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
-        batch = without_payload(batch)
+        bare = without_payload(batch)
+        batch = bare if self._bounded else told_by_source(bare, batch)  # batches of a stream aren't put together
         yield from by_shard(batch, shard_of(batch, self._keys, self._shards))
 
 

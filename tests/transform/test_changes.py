@@ -31,6 +31,7 @@ from beam_pipelines import (
     masked_schema,
 )
 from beam_pipelines.columnar.provenance import FAILURES, PAYLOAD, SOURCE_TYPE
+from beam_pipelines.columnar.source_watermark import SOURCE_WATERMARK
 from beam_pipelines.errors import ContractError, ExpressionError, UsageError
 from beam_pipelines.transform.derive import Derivation, derivations, parse_derivation
 from beam_pipelines.transform.explode import Explosion
@@ -378,3 +379,13 @@ def test_columns_in_another_order_and_more_of_them_are_no_matter() -> None:
     schema = pa.schema([("a", pa.int64()), ("b", pa.int64())])
     assert own(Derivation.of(schema, {"c": "a - b"})(batch).good) == [("x", 1, 2, 1)]
     assert own(Selection.of(schema, "*")(batch).good) == [(2, 1)]
+
+
+def test_what_the_source_told_of_a_stream_goes_on_with_its_batches() -> None:
+    told = {SOURCE_WATERMARK: b"17"}
+    schema = pa.schema([("a", pa.int64()), ("s", pa.struct([("b", pa.int64())]))])
+    batch = pa.RecordBatch.from_pylist([{"a": 1, "s": {"b": 2}}], schema).replace_schema_metadata(told)
+    flatten = FlattenStructs(schema)
+    with beam.Pipeline("FnApiRunner") as pipeline:
+        changed = pipeline | beam.Create([batch]) | flatten | DeriveColumns(flatten.contract, {"c": "a + s_b"})
+        assert_that(changed.good | beam.Map(lambda made: made.schema.metadata), equal_to([told]))
