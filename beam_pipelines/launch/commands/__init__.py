@@ -10,6 +10,8 @@ COMMANDS = {
     "list": "list the pipelines",
     "describe": "describe a pipeline and its options",
     "contract lint": "check contract files",
+    "contract diff": "tell what changes between two versions of a contract, and whom it breaks",
+    "contract sample": "make up rows of a contract, good and bad",
     "launch": "launch a flex template on Dataflow, checked here first",
     "status": "what has become of a job on Dataflow",
     "cancel": "stop a job on Dataflow at once",
