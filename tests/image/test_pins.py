@@ -40,6 +40,18 @@ def test_the_image_holds_the_versions_that_the_tests_ran_with() -> None:
     assert {name: version for name, version in shipped.items() if tested.get(name) != version} == {}
 
 
+def test_the_bases_are_of_the_beam_and_the_python_that_were_tested() -> None:
+    beam = pins(TEMPLATES / "requirements.txt")["apache-beam"]
+    [python] = re.findall(r"--python-version (\S+)", (ROOT / "Makefile").read_text())  # what the locks are made for
+    dockerfile = (TEMPLATES / "Dockerfile").read_text()
+
+    assert f"/beam_python{python}_sdk:{beam}\n" in dockerfile
+    assert f"/python:{python}-slim-" in dockerfile
+    assert f"/python{python.replace('.', '')}-template-launcher-base:" in dockerfile
+    job_server = (ROOT / "deploy" / "flink-kubernetes" / "job-server.yaml").read_text()
+    assert re.search(rf"beam_flink[\d.]+_job_server:{re.escape(beam)}\n", job_server)
+
+
 def test_nothing_that_is_only_for_development_is_shipped() -> None:
     assert not {"pytest", "mypy", "ruff", "hypothesis", "uv", "duckdb"} & set(pins(TEMPLATES / "requirements.txt"))
 
