@@ -181,7 +181,8 @@ class DataflowEmulator:
             job.fail(str(failure))
             return False
         if found is None:
-            job.move(job.stop_as)
+            if job.stop_as is not None:
+                job.move(job.stop_as)
             return False
         replaces = job.submission.job.replace_job_id
         job.submission = found

@@ -147,7 +147,7 @@ def _run(job: Job, command: list[str], environment: Mapping[str, str], log: Path
     deadline = time.monotonic() + _LONGEST_SECONDS
     try:
         while process.poll() is None:
-            if job.stop_as is not None:
+            if job.stop_as is not None or job.ended:
                 return None
             if time.monotonic() > deadline:
                 raise JobError(

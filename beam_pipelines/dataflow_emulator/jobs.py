@@ -130,8 +130,9 @@ class Job:
     def wait_until_stopped(self) -> None:
         """Do nothing until somebody asks to stop the job, and end it so. For jobs that nobody executes."""
         with self._changed:
-            self._changed.wait_for(lambda: self.stop_as is not None)
-        self.move(self.stop_as)
+            self._changed.wait_for(lambda: self.stop_as is not None or self.ended)
+        if self.stop_as is not None:
+            self.move(self.stop_as)
 
     def messages(
         self, minimum: Any, start: datetime.datetime | None = None, end: datetime.datetime | None = None

@@ -27,4 +27,4 @@ def main(pipeline: str, argv: Sequence[str]) -> int:
     ours = [
         f"{flag}={text}" for flag, value in given.items() for text in (value if isinstance(value, list) else [value])
     ]
-    return cli.main(["run", pipeline, *ours, "--no_wait_until_finish", "--", *rest])
+    return cli.main(["run", pipeline, *ours, "--no_wait_until_finish", "--", *entry.beam_flags, *rest])

@@ -22,6 +22,8 @@ _HARMLESS = (
     ("PrismRunner", "bundle error"),
     ("PrismRunner", "Bundle Failed"),
     ("PrismRunner", "job failed"),
+    # The emulator's stand-in credentials, which name no pool of Google's.
+    ("google.auth.external_account", "Invalid audience format for Regional Access Boundary lookup"),
     # An option that only the job server knows: it was asked before.
     ("apache_beam.options.pipeline_options", "Unparseable argument"),
 )

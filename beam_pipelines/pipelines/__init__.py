@@ -45,6 +45,11 @@ class PipelineEntry:
         return tuple(getattr(self._load(), "MODES", ("batch",)))
 
     @property
+    def beam_flags(self) -> list[str]:
+        """What Beam has to be told of it. That a stream is one Beam finds out too late for some of its overrides."""
+        return [] if "batch" in self.modes else ["--streaming"]
+
+    @property
     def description(self) -> str:
         """The module's docstring."""
         return (self._load().__doc__ or "").strip()

@@ -248,9 +248,24 @@ def running(prism_binary: Path, package: Path, built: bytes) -> Iterator[Dataflo
         yield emulator
 
 
-def test_a_launched_template_runs_to_its_end_and_balances(running: DataflowEmulator) -> None:
-    job = _launch(running, "clicks")
-    assert job.wait(240) == State.JOB_STATE_DONE, _errors(job)
+def test_a_launched_template_runs_to_its_end_and_balances(
+    running: DataflowEmulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in running.environment().items():
+        monkeypatch.setenv(name, value)
+    place = [f"--dataflow_endpoint={running.endpoint}", "--project=local-project", "--region=us-central1"]
+    parameters = [f"{name}={value}" for name, value in PARAMETERS.items()]
+    asked = ["launch", "event_analytics", *place, f"--template={SPEC}", "--parameters", *parameters]
+    assert main(asked) == 0
+    told = capsys.readouterr().out
+    (job,) = running.jobs.all()
+    assert f"job {job.id} is DONE" in told
+    assert "balanced: 7 read = 6 written + 1 dead-lettered" in told
+    assert main(asked) == 0
+    assert "run r1 is committed already, with the same options and input: nothing was launched" in (
+        capsys.readouterr().out
+    )
+    assert running.jobs.all() == [job]
     manifest = json.loads(running.storage.read("gs://shop/lake/_runs/r1/manifest.json"))
     balance = json.loads(running.storage.read("gs://shop/lake/_runs/r1/balance.json"))
     counts = {name: balance[name] for name in ("read", "written", "dead_lettered", "balanced")}

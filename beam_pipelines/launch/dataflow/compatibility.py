@@ -66,8 +66,8 @@ def new_graph(entry: Any, options: Any, settings: Any) -> Any:
         f"--region={settings.region}",
         f"--job_name={settings.job_name}",
         f"--temp_location={folder}",
-        "--streaming",
         "--dry_run=True",
+        *entry.beam_flags,
     ]
     pipeline = beam.Pipeline(options=PipelineOptions(flags))
     entry.load_build().build(pipeline, options)
@@ -87,9 +87,12 @@ def differences(old: Any, new: Any, mapping: Mapping[str, str]) -> list[str]:
         if now == "":
             continue
         if now not in after:
+            # Said of a whole composite at once would be shorter, but the service too names each step.
             hint = did_you_mean(now, [each for each in after if each not in before])
-            near = f"{hint} Then add" if "mean" in hint else " If it is called otherwise now, add"
-            complaints.append(f"the step '{name}' is gone.{near} --transform_name_mapping '{name}=NEW NAME'")
+            complaints.append(
+                f"the step '{name}' is gone.{hint.replace('There is', 'New steps are')} If it is called otherwise now, "
+                f"add --transform_name_mapping '{name}=NEW NAME'"
+            )
             continue
         complaints += [f"the step '{name}': {change}" for change in _changes(old, step, new, after[now])]
     return complaints
