@@ -14,7 +14,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
+import os
 import re
+import secrets
 import shutil
 import subprocess
 import sys
@@ -30,6 +32,7 @@ DOCKERFILE = ROOT / "templates" / "Dockerfile"
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 _SUITE = "bookworm"  # of the image that it stands in for
 _PACKAGES = "python3,python3-venv,ca-certificates"
+_OURS = "beam-pipelines-"  # begins the names of containers; the id of their process follows
 _BUILD_SECONDS = 900  # 105 s on two idle cores when nothing is there yet, 15 s when only the package changed
 _LAUNCHER = """#!/bin/sh
 # Stands in for Google's launcher of flex templates.
@@ -48,7 +51,7 @@ def build(tag: str, context: Path = ROOT, arguments: Mapping[str, str] | None = 
         _build(context, f"{name}-dependencies", ["--target", "dependencies"])
         given = [f"--build-arg={key}={value}" for key, value in (arguments or {}).items()]
         _build(context, name, given)
-        buildah("rmi", "--prune")
+        _clear()
     return name
 
 
@@ -68,7 +71,8 @@ def install() -> None:
 @contextlib.contextmanager
 def container(image: str) -> Iterator[str]:
     """A container of the image, for `command`; its files are gone afterwards."""
-    name = buildah("from", "--pull-never", image).strip()
+    name = f"{_OURS}{os.getpid()}-{secrets.token_hex(4)}"
+    buildah("from", "--pull-never", f"--name={name}", image)
     try:
         yield name
     finally:
@@ -102,6 +106,16 @@ def buildah(*words: str) -> str:
     if done.returncode:
         raise RuntimeError(f"buildah {' '.join(words)}:\n{done.stderr[-2000:]}")
     return done.stdout
+
+
+def _clear() -> None:
+    """Remove the containers of processes that were killed, and images that have no name any more."""
+    for name in buildah("containers", "--format", "{{.ContainerName}}").split():
+        owner = name.removeprefix(_OURS).partition("-")[0]
+        if name.startswith(_OURS) and not Path("/proc", owner).exists():
+            buildah("rm", name)
+    with contextlib.suppress(RuntimeError):  # another process runs what was built before
+        buildah("rmi", "--prune")
 
 
 def _build(context: Path, name: str, more: Sequence[str]) -> None:
