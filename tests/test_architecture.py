@@ -50,7 +50,8 @@ ALLOWED = {
     "templates": SPINE | {"pipelines"},
     # What a runner has to do, proven by small graphs, and what two runs left behind, compared.
     "doctor": SPINE,
-    "parity": SPINE | {"sink"},
+    # A stream's late rows are aggregated anew, to be compared with a batch.
+    "parity": SPINE | {"sink", "aggregate", "window"},
     # Runs as their files tell them, for people.
     "report": SPINE | {"sink"},
     # A service of its own: it takes jobs from anybody and knows nothing of our pipelines.

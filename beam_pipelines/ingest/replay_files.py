@@ -8,6 +8,9 @@ import apache_beam as beam
 
 from beam_pipelines.contract.model import Contract
 from beam_pipelines.decode.dialect import CsvDialect
+from beam_pipelines.decode.fixed_width import FixedWidthLayout
+from beam_pipelines.decode.formats import AUTO
+from beam_pipelines.decode.formats import FORMATS as RECORD_FORMATS
 from beam_pipelines.ingest.content import MAX_RECORD_BYTES, ReadOptions
 from beam_pipelines.ingest.inputs import list_inputs
 from beam_pipelines.ingest.streams.event_times import PayloadTimes
@@ -16,7 +19,8 @@ from beam_pipelines.ingest.streams.recorded import RecordedFiles
 from beam_pipelines.ingest.streams.watermarks import WatermarkPolicy
 from beam_pipelines.outcome import Outcome
 
-STAGE = "ReplayFiles"
+STAGE = "ReadFiles"
+"""A replay is that of what ReadFiles reads: its rows and dead letters bear the same name."""
 
 
 class ReplayFiles(beam.PTransform):
@@ -24,7 +28,7 @@ class ReplayFiles(beam.PTransform):
 
     For running in a stream what else runs in batch: to compare both, to try windows, triggers and lateness on recorded
     data, to test what happens when workers die. PBegin → Outcome of raw batches; formats, records and dead letters are
-    those of ReadFiles. READ is counted under ReplayFiles.
+    those of ReadFiles. READ is counted under ReadFiles.
 
     Event times are those of the field that `contract` marks. The watermark is the latest of them in a file less
     `out_of_orderness` seconds, of the file that is most behind; that one is read on. A row earlier than that is late.
@@ -63,16 +67,23 @@ class ReplayFiles(beam.PTransform):
         max_batch_rows: int = 4096,
         max_record_bytes: int = MAX_RECORD_BYTES,
         poll_seconds: float = 1.0,
+        layout: FixedWidthLayout | None = None,
+        columns: Sequence[str] | None = None,
+        xml_row: str | None = None,
     ) -> None:
         super().__init__()
         names = (patterns,) if isinstance(patterns, str) else tuple(patterns)
         if not names:
             list_inputs(names)
         dialect = dialect or CsvDialect()
-        options = ReadOptions(format, compression, dialect, max_record_bytes, max_batch_rows)
+        wanted = None if columns is None else tuple(columns)
+        options = ReadOptions(
+            format, compression, dialect, max_record_bytes, max_batch_rows, columns=wanted, xml_row=xml_row
+        )
         self._read = ReadLog(
             RecordedFiles(names, options, rows_per_second, ends),
-            PayloadTimes(contract, format, dialect),
+            # A batch says itself what it is, but for CSV whose columns are the contract's.
+            PayloadTimes(contract, format if format in RECORD_FORMATS else AUTO, dialect, layout),
             # What is recorded has times of its own: this machine's clock says nothing about them.
             WatermarkPolicy(out_of_orderness, idle_after, ahead=None),
             stage=STAGE,

@@ -86,7 +86,7 @@ def _columns(left: pa.Schema, right: pa.Schema) -> tuple[str, ...]:
 
 def _canonical(table: pa.Table, keys: list[str], side: int) -> pa.Table:
     """The columns in types that can be grouped and sorted, with side and place of each row."""
-    columns = [_comparable(column) for column in table.columns]
+    columns = [comparable(column) for column in table.columns]
     rows = table.num_rows
     places, nowhere = pa.array(range(rows), pa.int64()), pa.nulls(rows, pa.int64())
     sides = pa.repeat(pa.scalar(side, pa.int64()), rows)
@@ -94,10 +94,11 @@ def _canonical(table: pa.Table, keys: list[str], side: int) -> pa.Table:
     return pa.table([*columns, sides, *here], names=[*keys, _SIDE, *_PLACES])
 
 
-def _comparable(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def comparable(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The column in a type that can be grouped by, in which values are equal that are equal to the last bit."""
     kind = column.type
     if pa.types.is_dictionary(kind):
-        return _comparable(column.cast(kind.value_type))
+        return comparable(column.cast(kind.value_type))
     if kind in _BITS:
         return pa.chunked_array([chunk.view(_BITS[kind]) for chunk in column.chunks], _BITS[kind])
     if pa.types.is_null(kind):

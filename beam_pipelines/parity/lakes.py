@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from beam_pipelines import dead_letters
 from beam_pipelines.parity.diff import Difference, compare, shown
+from beam_pipelines.parity.streams import final_aggregates, final_counts, is_stream
 from beam_pipelines.sink import read_dead_letters, runs, storage
 from beam_pipelines.sink.commit import absolute
 from beam_pipelines.sink.partitions import values_of
@@ -28,9 +29,14 @@ class Side(NamedTuple):
 
 
 def differences(left: Side, right: Side, *, show: int = 10) -> Iterator[tuple[str, Difference]]:
-    """Yield what is different about each part of two runs, equal or not. Each part is in memory as a whole."""
+    """Yield what is different about each part of two runs, equal or not. Each part is in memory as a whole.
+
+    Of a stream and a batch: the stream's late rows are re-aggregated (`parity.streams`), and of the balances only
+    those counts are compared that don't tell what was in time.
+    """
+    final = is_stream(_manifest(left)) != is_stream(_manifest(right))
     for part in _PARTS:
-        yield part, compare(_read(left, part), _read(right, part), show=show)
+        yield part, compare(_read(left, part, final), _read(right, part, final), show=show)
 
 
 def lines(part: str, found: Difference) -> Iterator[str]:
@@ -52,19 +58,28 @@ def lines(part: str, found: Difference) -> Iterator[str]:
         yield f"  and {more:,} more"
 
 
-def _read(side: Side, part: str) -> pa.Table:
+def _read(side: Side, part: str, final: bool) -> pa.Table:
     if part == "balance":
-        return _balance(side)
+        return _balance(side, final)
+    manifest = _manifest(side)
+    if part == "aggregates" and final and is_stream(manifest):
+        panes, rows, late = (_files(side, folder) for folder in ("aggregates", "rows", "late"))
+        return final_aggregates(panes, rows, late, manifest)
     if part == "dead letters":
         letters = list(read_dead_letters(side.output, side.run_id))
         return pa.Table.from_batches(letters, dead_letters.SCHEMA).drop_columns(list(_OF_THE_RUN))
     return _files(side, part)
 
 
-def _files(side: Side, folder: str) -> pa.Table:
+def _manifest(side: Side) -> dict[str, Any]:
     manifest = runs.committed_manifest(side.output, side.run_id)
     if manifest is None:
         raise runs.unknown_run(side.output, side.run_id)
+    return manifest
+
+
+def _files(side: Side, folder: str) -> pa.Table:
+    manifest = _manifest(side)
     tables = [_file(side, file["path"]) for file in manifest["files"] if file["folder"] == folder]
     return pa.concat_tables(tables, promote_options="default") if tables else pa.table({})
 
@@ -78,11 +93,13 @@ def _file(side: Side, path: str) -> pa.Table:
     return table
 
 
-def _balance(side: Side) -> pa.Table:
+def _balance(side: Side, final: bool) -> pa.Table:
     content = storage.read(f"{runs.run_folder(side.output, side.run_id)}/balance.json")
     if content is None:
         raise runs.unknown_run(side.output, side.run_id)
     counts = dict(_counts(json.loads(content)))
+    if final:
+        counts = final_counts(counts)
     return pa.table({"count": list(counts), "n": pa.array(counts.values(), _COUNT_TYPE)})
 
 

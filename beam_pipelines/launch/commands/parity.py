@@ -30,13 +30,14 @@ def _parser() -> arguments.Parser:
     parser = arguments.Parser(
         prog=f"{PROGRAM} parity",
         usage=f"{PROGRAM} parity PIPELINE --left 'RUNNER OPTIONS' --right 'RUNNER OPTIONS' [--option VALUE …]",
-        description="Run a pipeline on two runners and compare, exactly and in any order, the rows, aggregates and "
-        "dead\nletters they commit, and the counts of their balances.",
+        description="Run a pipeline on two runners, or as a batch and as a stream (--right '--replay …'), and compare, "
+        "exactly\nand in any order, the rows, aggregates and dead letters they commit, and the counts of their "
+        "balances. A stream's\nlate rows are aggregated anew: how many there are is the runner's affair.",
         epilog=EPILOG,
     )
     parser.add_argument("pipeline", metavar="PIPELINE")
     for side in ("left", "right"):
-        help = "Options of Beam and the runner for this side; '' for none. Required."
+        help = "Options for this side alone: of Beam, the runner and the pipeline; '' for none. Required."
         parser.add_argument(f"--{side}", required=True, metavar="'OPTIONS'", help=help)
     parser.add_argument(
         "--output", metavar="FOLDER", help="Keep what the sides write, in FOLDER/left and FOLDER/right. Default: none."

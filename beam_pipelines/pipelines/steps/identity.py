@@ -42,6 +42,7 @@ def identify_run(
             "name": contract.name,
             "version": contract.version,
             "fingerprint": contract.fingerprint,
+            "event_time": None if contract.event_time is None else contract.event_time.name,
             "sensitive": [field.name for field in contract.fields if field.sensitive],
         },
     )
