@@ -26,7 +26,7 @@ from beam_pipelines.sink.formats import COMPRESSIONS, FORMATS, Compression, Form
 from beam_pipelines.sink.partitions import check_partition_columns
 from beam_pipelines.sink.runs import FOLDERS, RunIdentity, check_run_id
 
-Folder = Literal["rows", "aggregates", "late", "dead_letters"]
+Folder = Literal["rows", "aggregates", "late", "shadow", "dead_letters"]
 
 LETTER_GROUP_BYTES = 8 << 20
 """Bytes of letters in a row group: they are read to be looked at, and are not worth holding much memory for."""

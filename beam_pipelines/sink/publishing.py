@@ -77,7 +77,7 @@ def entries_of(files: Iterable[WrittenFile]) -> list[LedgerEntry]:
             entries.append(ledger.entry(STAGE, ledger.IN_PANES, file.counted, output=ledger.AGGREGATES))
         elif file.folder == ledger.LATE:
             entries.append(ledger.entry(STAGE, ledger.LATE_WRITTEN, file.rows, output=ledger.AGGREGATES))
-        else:
+        elif file.folder == "dead_letters":
             entries.append(ledger.entry(STAGE, ledger.DEAD_LETTERS_WRITTEN, file.rows))
     return entries
 

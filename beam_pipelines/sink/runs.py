@@ -25,7 +25,7 @@ from beam_pipelines.sink.outline import Step
 RUNS = "_runs"
 """Folder of the lake that tells of its runs; readers of Hive layouts skip names that start with `_`."""
 
-FOLDERS = ("rows", "aggregates", "late", "dead_letters")
+FOLDERS = ("rows", "aggregates", "late", "shadow", "dead_letters")
 
 _RUN_ID = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}"  # files start with it: a leading _ or . would hide them from readers
 _INPUTS_NAMED = 20  # input files named in the manifest: enough to recognise what was read

@@ -7,11 +7,14 @@ import secrets
 from pathlib import Path
 
 import duckdb
+import joblib
+import numpy as np
 import pytest
 
 from beam_pipelines.launch.cli import main
 from examples.flights.demo import command
 from examples.flights.prepare import prepare
+from examples.flights.train import FEATURES, train
 
 
 @pytest.fixture(scope="module")
@@ -22,11 +25,16 @@ def flights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def lake(flights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model(flights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train(flights, tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def lake(flights: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("lake")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BEAM_PIPELINES_MASK_KEY", f"test:{secrets.token_hex(32)}")
-        assert main([*command(flights, folder), "--run_id", "flights"]) == 0
+        assert main([*command(flights, model, folder), "--run_id", "flights"]) == 0
     return folder
 
 
@@ -120,16 +128,27 @@ def test_the_aggregates_are_those_of_the_valid_flights(lake: Path, source: duckd
     expected = source.execute(
         f"""SELECT time_bucket(INTERVAL 1 DAY, time_hour, TIMESTAMPTZ '1970-01-01 00:00:00Z') AS day, origin, airline,
                    count(*), avg(dep_delay), max(dep_delay), sum(distance)::BIGINT, count(DISTINCT tailnum),
-                   count(*) FILTER (wind_speed > 20)
+                   count(*) FILTER (wind_speed > 20), count(*) FILTER (arr_delay > 30)
             FROM joined WHERE {VALID} GROUP BY ALL ORDER BY 1, 2, 3"""
     ).fetchall()
     found = source.execute(
-        f"""SELECT window_start, origin, airline, flights, mean_delay, worst_delay, miles, aircraft, windy
+        f"""SELECT window_start, origin, airline, flights, mean_delay, worst_delay, miles, aircraft, windy, late
             FROM read_parquet('{lake}/aggregates/*.parquet') ORDER BY 1, 2, 3"""
     ).fetchall()
     assert len(expected) > 10_000
     assert [row[:4] + row[5:] for row in found] == [row[:4] + row[5:] for row in expected]
     assert [row[4] for row in found] == pytest.approx([row[4] for row in expected], rel=1e-12)
+
+
+def test_scores_are_those_of_the_model_row_by_row(lake: Path, model: Path, source: duckdb.DuckDBPyConnection) -> None:
+    loaded = joblib.load(model.parent / json.loads(model.read_text())["file"])
+    flights = source.execute(f"SELECT {', '.join(FEATURES)} FROM flights WHERE {VALID}").fetchnumpy()
+    expected = loaded.predict_proba(np.column_stack([flights[name] for name in FEATURES]))[:, 1]
+    rows = source.execute(f"SELECT p_late, model_id FROM read_parquet('{lake}/rows/*.parquet')").fetchnumpy()
+    np.testing.assert_allclose(np.sort(rows["p_late"]), np.sort(expected), rtol=1e-9)
+    assert set(rows["model_id"]) == {"late_arrival"}
+    total = source.execute(f"SELECT sum(expected_late) FROM read_parquet('{lake}/aggregates/*.parquet')").fetchall()
+    assert total[0][0] == pytest.approx(expected.sum(), rel=1e-9)
 
 
 def test_a_dead_letter_holds_its_flight_unchanged(lake: Path, flights: Path, source: duckdb.DuckDBPyConnection) -> None:

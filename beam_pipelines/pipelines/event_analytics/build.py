@@ -13,6 +13,7 @@ from beam_pipelines.pipelines.steps.aggregating import write_aggregates
 from beam_pipelines.pipelines.steps.identity import identify_run
 from beam_pipelines.pipelines.steps.join_grammar import parse_join
 from beam_pipelines.pipelines.steps.reading import contract_of, dialect_of, read_rows
+from beam_pipelines.pipelines.steps.scoring import score_rows
 from beam_pipelines.pipelines.steps.transforming import distinct_rows, transform_rows
 from beam_pipelines.sink.lake import WriteToLake
 from beam_pipelines.sink.runs import RunIdentity
@@ -39,6 +40,7 @@ def build(pipeline: beam.Pipeline, options: EventAnalyticsOptions) -> dict[str, 
     rows = read_rows(pipeline, options, contract, account)
     rows = distinct_rows(rows, options, contract, account)
     rows, contract = transform_rows(rows, options, contract, dialect_of(options), account)
+    rows, contract = score_rows(rows, options, contract, options.output, account)
     rows = rows | "Mask" >> MaskBatches(contract, KeyReference(options.mask_key_file))
 
     schema = masked_schema(contract)
