@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beam_pipelines.columnar.provenance import FAILURES, PAYLOAD
+from beam_pipelines.columnar.provenance import FAILURES, PAYLOAD, RECORD
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -68,7 +68,7 @@ def without_payload(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Return what is shuffled: all but the raw payload. ValueError for rows that were not validated."""
     if FAILURES in batch.schema.names and batch.column(FAILURES).null_count < batch.num_rows:
         raise ValueError("rows that failed decoding were to be shuffled: put ValidateBatches before")
-    names = [name for name in batch.schema.names if name not in (PAYLOAD, FAILURES)]
+    names = [name for name in batch.schema.names if name not in (PAYLOAD, RECORD, FAILURES)]
     return batch.select(names).replace_schema_metadata(None)  # of one file; others say something else
 
 

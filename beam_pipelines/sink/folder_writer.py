@@ -17,7 +17,8 @@ import pyarrow.compute as pc
 
 from beam_pipelines.columnar.provenance import without_provenance
 from beam_pipelines.sink import formats, storage
-from beam_pipelines.sink.formats import Compression, DataFile, Format
+from beam_pipelines.sink.encoding import Encoding
+from beam_pipelines.sink.formats import DataFile
 from beam_pipelines.sink.partitions import by_partition, null_folder
 from beam_pipelines.sink.runs import RUNS
 
@@ -40,6 +41,8 @@ to be moved and read again in one go. Lake formats aim at 128 MB to 1 GB."""
 OPEN_FILES = 64
 """Partitions with an open file; beyond it the one not written to for longest is closed, and more rows of
 it go to another file. So a folder with very many partitions gets more, smaller files, not more memory."""
+
+PARQUET = Encoding("parquet")
 
 _COLUMN_BYTES = 500  # what a waiting column costs beside its data: Arrow's own objects
 
@@ -64,8 +67,7 @@ class FolderLayout:
     folder: str
     schema: pa.Schema
     partition_by: tuple[str, ...] = ()
-    format: Format = "parquet"
-    compression: Compression = "zstd"
+    encoding: Encoding = PARQUET
     row_group_rows: int = ROW_GROUP_ROWS
     row_group_bytes: int = ROW_GROUP_BYTES
     held_bytes: int = HELD_BYTES
@@ -77,10 +79,14 @@ class FolderLayout:
         """The columns that files hold."""
         return pa.schema([field for field in self.schema if field.name not in self.partition_by])
 
+    def create(self, path: str) -> DataFile:
+        """Open a new file."""
+        return formats.create(path, self.body, self.encoding, letters=self.folder == "dead_letters")
+
     def new_path(self, partition: str) -> str:
         """A name below the root that no file has."""
         where = f"{self.folder}/{partition}" if partition else self.folder
-        return f"{where}/{self.run_id}-{secrets.token_hex(8)}.{self.format}"
+        return f"{where}/{self.run_id}-{secrets.token_hex(8)}.{self.encoding.suffix}"
 
 
 def temporary_prefix(root: str, run_id: str) -> str:
@@ -91,9 +97,7 @@ def temporary_prefix(root: str, run_id: str) -> str:
 def write_empty(layout: FolderLayout) -> WrittenFile:
     """Write a file without rows, so that a reader who globs finds the columns even if nothing came."""
     path = layout.new_path(null_folder(layout.partition_by))
-    file = formats.create(
-        f"{temporary_prefix(layout.root, layout.run_id)}/{path}", layout.body, layout.format, layout.compression
-    )
+    file = layout.create(f"{temporary_prefix(layout.root, layout.run_id)}/{path}")
     try:
         file.close()
     except BaseException:
@@ -130,7 +134,6 @@ class FolderWriter:
 
     def __init__(self, layout: FolderLayout) -> None:
         self._layout = layout
-        self._body = layout.body
         self._prefix = temporary_prefix(layout.root, layout.run_id)
         self._waiting: dict[str, _Waiting] = {}
         self._held = 0
@@ -222,7 +225,7 @@ class FolderWriter:
                 self._finish(next(iter(self._open)))
             layout = self._layout
             path = layout.new_path(partition)
-            file = formats.create(f"{self._prefix}/{path}", self._body, layout.format, layout.compression)
+            file = layout.create(f"{self._prefix}/{path}")
             self._open[partition] = _Open(file, path)
         self._open.move_to_end(partition)
         return self._open[partition]

@@ -1,25 +1,22 @@
-"""One data file being written: Parquet or JSON Lines, with its size so far, to be closed or aborted."""
+"""One data file being written, in any format, with its size so far, to be closed or aborted."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
 from collections.abc import Sequence
-from typing import IO, Any, Literal, Protocol
+from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow import orc
 
-from beam_pipelines.sink import storage
+from beam_pipelines.sink.avro_files import AvroFile
 from beam_pipelines.sink.dead_letter_files import to_json_lines
-from beam_pipelines.sink.runs import OutputError
+from beam_pipelines.sink.encoding import Encoding
+from beam_pipelines.sink.output_file import OutputFile
+from beam_pipelines.sink.text_files import TextFile
 
-Format = Literal["parquet", "jsonl"]
-FORMATS: tuple[Format, ...] = ("parquet", "jsonl")
-Compression = Literal["zstd", "snappy", "gzip", "lz4", "none"]
-COMPRESSIONS: tuple[Compression, ...] = ("zstd", "snappy", "gzip", "lz4", "none")
-
-_OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_ORC_CODECS = {"none": "uncompressed", "gzip": "zlib"}
 
 
 class DataFile(Protocol):
@@ -45,59 +42,31 @@ class DataFile(Protocol):
         ...
 
 
-def create(path: str, schema: pa.Schema, format: Format, compression: Compression) -> DataFile:
-    """Open a new file in the given format; `compression` is that of Parquet's pages."""
-    return JsonLinesFile(path) if format == "jsonl" else ParquetFile(path, schema, compression)
-
-
-class _Output:
-    """A file object for pyarrow that counts bytes and says what a failed write means."""
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self.bytes = 0
-        self._aborted = False
-        self._file: IO[bytes] = _explained(path, storage.create, path)
-
-    @property
-    def closed(self) -> bool:
-        return self._file.closed
-
-    def write(self, data: Any) -> int:
-        if not self._aborted:
-            _explained(self.path, self._file.write, data)
-            self.bytes += len(data)
-        return len(data)
-
-    def tell(self) -> int:
-        return self.bytes
-
-    def flush(self) -> None:
-        """Nothing to do: what counts is the close."""
-
-    def close(self) -> None:
-        _explained(self.path, self._file.close)
-
-    def abort(self) -> None:
-        self._aborted = True
-        with contextlib.suppress(Exception):
-            self._file.close()
-        storage.discard(self.path)
+def create(path: str, schema: pa.Schema, encoding: Encoding, *, letters: bool = False) -> DataFile:
+    """Open a new file in the given encoding; JSON Lines of dead letters have a form of their own."""
+    if letters and encoding.format == "jsonl":
+        return LetterLinesFile(path)
+    if encoding.is_text:
+        return TextFile(path, schema, encoding)
+    if encoding.format == "avro":
+        return AvroFile(path, schema, encoding)
+    return OrcFile(path, schema, encoding) if encoding.format == "orc" else ParquetFile(path, schema, encoding)
 
 
 class ParquetFile:
     """A Parquet file: timestamps in microseconds, decimals of up to 18 digits as integers."""
 
-    def __init__(self, path: str, schema: pa.Schema, compression: Compression) -> None:
+    def __init__(self, path: str, schema: pa.Schema, encoding: Encoding) -> None:
         self.path = path
         self._schema = schema
-        self._output = _Output(path)
+        self._output = OutputFile(path)
         try:
             self._writer = pq.ParquetWriter(
                 self._output,
                 schema,
                 version="2.6",
-                compression=compression,
+                compression=encoding.codec,
+                compression_level=encoding.level,
                 coerce_timestamps="us",
                 store_decimal_as_integer=True,
             )
@@ -123,12 +92,44 @@ class ParquetFile:
             self._writer.close()
 
 
-class JsonLinesFile:
+class OrcFile:
+    """An ORC file. Its times are kept in nanoseconds, so they end in the year 2262."""
+
+    def __init__(self, path: str, schema: pa.Schema, encoding: Encoding) -> None:
+        self.path = path
+        self._schema = schema
+        self._output = OutputFile(path)
+        codec = _ORC_CODECS.get(str(encoding.codec), str(encoding.codec))
+        try:
+            self._writer = orc.ORCWriter(pa.PythonFile(self._output, mode="w"), compression=codec)
+            self._writer.write(schema.empty_table())  # without it, a file of no rows has no columns
+        except BaseException:
+            self._output.abort()
+            raise
+
+    @property
+    def bytes(self) -> int:
+        return self._output.bytes
+
+    def write(self, batches: Sequence[pa.RecordBatch]) -> None:
+        self._writer.write(pa.Table.from_batches(batches, self._schema))
+
+    def close(self) -> None:
+        self._writer.close()
+        self._output.close()
+
+    def abort(self) -> None:
+        self._output.abort()
+        with contextlib.suppress(Exception):  # writes a footer, which the aborted output swallows
+            self._writer.close()
+
+
+class LetterLinesFile:
     """Dead letters as JSON Lines."""
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._output = _Output(path)
+        self._output = OutputFile(path)
 
     @property
     def bytes(self) -> int:
@@ -143,16 +144,3 @@ class JsonLinesFile:
 
     def abort(self) -> None:
         self._output.abort()
-
-
-def _explained(path: str, call: Any, *args: Any) -> Any:
-    try:
-        return call(*args)
-    except OSError as refused:
-        raise OutputError(f"--output: can't write {path}: {_reason(refused)}. Nothing was published.") from refused
-
-
-def _reason(refused: OSError) -> str:
-    if refused.errno in _OUT_OF_SPACE:
-        return "no space is left, or a quota or size limit is reached; make room and run it again"
-    return refused.strerror or str(refused)

@@ -14,6 +14,8 @@ from beam_pipelines import dead_letters
 from beam_pipelines.columnar import coder  # noqa: F401  registers the coder of batches
 from beam_pipelines.errors import UsageError, did_you_mean
 from beam_pipelines.sink import dead_letter_files, storage
+from beam_pipelines.sink.avro_files import avro_schema
+from beam_pipelines.sink.encoding import Codec, Encoding, Format
 from beam_pipelines.sink.folder_writer import (
     FILE_BYTES,
     ROW_GROUP_BYTES,
@@ -22,7 +24,6 @@ from beam_pipelines.sink.folder_writer import (
     FolderWriter,
     write_empty,
 )
-from beam_pipelines.sink.formats import COMPRESSIONS, FORMATS, Compression, Format
 from beam_pipelines.sink.partitions import check_partition_columns
 from beam_pipelines.sink.runs import FOLDERS, RunIdentity, check_run_id
 
@@ -47,7 +48,8 @@ class WriteToLake(beam.PTransform):
     columns files don't hold. If there are no rows at all, the run still publishes one empty file (for
     `rows` and `aggregates`), so that a reader who globs finds the columns.
 
-    `format` is `parquet`, or `jsonl` for dead letters. Files are closed at `file_bytes`, row groups at
+    `format` is `parquet`, `orc`, `avro`, `jsonl` or `csv` (dead letters: `parquet` or `jsonl`); codecs and
+    levels are those of `Encoding`. Files are closed at `file_bytes`, row groups at
     `row_group_rows` or `row_group_bytes` of Arrow data.
 
     Raises UsageError for a partition column that can't be one. The job fails with ValueError for a
@@ -68,17 +70,19 @@ class WriteToLake(beam.PTransform):
         partition_by: Sequence[str] = (),
         *,
         format: Format = "parquet",
-        compression: Compression = "zstd",
+        codec: Codec | None = None,
+        level: int | None = None,
         row_group_rows: int = ROW_GROUP_ROWS,
         row_group_bytes: int = ROW_GROUP_BYTES,
         file_bytes: int = FILE_BYTES,
     ) -> None:
         super().__init__()
         _one_of("folder", folder, FOLDERS)
-        _one_of("format", format, FORMATS)
-        _one_of("compression", compression, COMPRESSIONS)
-        if format == "jsonl" and folder != "dead_letters":
-            raise UsageError(f"format 'jsonl' is for dead letters; {folder} are written as parquet")
+        encoding = Encoding(format, codec, level)
+        if folder == "dead_letters" and format not in ("parquet", "jsonl"):
+            raise UsageError(f"format '{format}' is not possible for dead letters, only parquet and jsonl")
+        if format == "avro":
+            avro_schema(schema)
         check_run_id(run_id)
         check_partition_columns(schema, partition_by)
         self._layout = FolderLayout(
@@ -87,8 +91,7 @@ class WriteToLake(beam.PTransform):
             folder=folder,
             schema=schema,
             partition_by=tuple(partition_by),
-            format=format,
-            compression=compression,
+            encoding=encoding,
             row_group_rows=row_group_rows,
             row_group_bytes=row_group_bytes,
             file_bytes=file_bytes,
@@ -125,7 +128,7 @@ class WriteDeadLetters(beam.PTransform):
     """
 
     def __init__(
-        self, output: str, run: RunIdentity, *, format: Format = "parquet", compression: Compression = "zstd"
+        self, output: str, run: RunIdentity, *, format: Format = "parquet", codec: Codec | None = None
     ) -> None:
         super().__init__()
         self._run = run
@@ -135,7 +138,7 @@ class WriteDeadLetters(beam.PTransform):
             "dead_letters",
             dead_letters.SCHEMA,
             format=format,
-            compression=compression,
+            codec=codec if format == "parquet" else "none",
             row_group_bytes=LETTER_GROUP_BYTES,
         )
 

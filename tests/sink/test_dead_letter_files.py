@@ -12,6 +12,7 @@ from beam_pipelines.dead_letters import failure
 from beam_pipelines.errors import UsageError
 from beam_pipelines.sink import read_dead_letters, to_json_lines
 from beam_pipelines.sink.dead_letter_files import from_json_lines, stamp
+from beam_pipelines.sink.encoding import Encoding
 from beam_pipelines.sink.folder_writer import FolderLayout, FolderWriter
 from beam_pipelines.sink.publishing import finalize
 from beam_pipelines.sink.runs import RunIdentity
@@ -79,7 +80,8 @@ def test_a_payload_is_text_where_it_is_utf8_and_base64_where_not():
 
 
 def publish(lake, run_id, payloads, *, vault=None, format="parquet"):
-    writer = FolderWriter(FolderLayout(vault or lake, run_id, "dead_letters", dead_letters.SCHEMA, format=format))
+    encoding = Encoding(format)
+    writer = FolderWriter(FolderLayout(vault or lake, run_id, "dead_letters", dead_letters.SCHEMA, encoding=encoding))
     writer.write(stamp(letters(payloads), "orders", run_id))
     entries = [
         (("", "s", "read", ""), len(payloads)),

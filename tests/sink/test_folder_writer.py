@@ -8,6 +8,7 @@ import pytest
 
 from beam_pipelines.columnar.provenance import PAYLOAD, SOURCE_TYPE
 from beam_pipelines.sink import formats, storage
+from beam_pipelines.sink.encoding import Encoding
 from beam_pipelines.sink.folder_writer import FolderLayout, FolderWriter, temporary_prefix, write_empty
 from beam_pipelines.sink.runs import OutputError
 
@@ -66,7 +67,7 @@ def test_no_rows_make_no_file(tmp_path):
 
 
 def test_row_groups_are_as_long_as_told_and_files_are_closed_at_their_size(tmp_path):
-    writer = FolderWriter(layout(tmp_path, row_group_rows=100, file_bytes=1500, compression="none"))
+    writer = FolderWriter(layout(tmp_path, row_group_rows=100, file_bytes=1500, encoding=Encoding("parquet", "none")))
     for start in range(0, 1000, 25):
         writer.write(batch(start, 25))
     files = writer.close()
@@ -221,10 +222,11 @@ import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
 sys.path.insert(0, {str(Path(__file__).parents[2])!r})
 import pyarrow as pa
+from beam_pipelines.sink.encoding import Encoding
 from beam_pipelines.sink.folder_writer import FolderLayout, FolderWriter
 from beam_pipelines.sink.runs import OutputError
 schema = pa.schema({{"id": pa.int64()}})
-writer = FolderWriter(FolderLayout({str(tmp_path)!r}, "run-1", "rows", schema, compression="none"))
+writer = FolderWriter(FolderLayout({str(tmp_path)!r}, "run-1", "rows", schema, encoding=Encoding("parquet", "none")))
 writer.write(pa.record_batch({{"id": range(100000)}}))
 try:
     writer.close()

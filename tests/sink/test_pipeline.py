@@ -210,9 +210,9 @@ def test_killed_while_writing_and_while_publishing_and_run_again_the_lake_is_und
     ("settings", "message"),
     [
         ({"folder": "row"}, "folder 'row' is not one of rows, aggregates, late, dead_letters. Did you mean 'rows'?"),
-        ({"format": "jsonl"}, "format 'jsonl' is for dead letters; rows are written as parquet"),
-        ({"format": "csv"}, "format 'csv' is not one of parquet, jsonl"),
-        ({"compression": "zst"}, "compression 'zst' is not one of zstd, snappy, gzip, lz4, none"),
+        ({"format": "cvs"}, "--output_format: 'cvs' is not one of parquet, orc, avro, jsonl, csv. Did you mean 'csv'?"),
+        ({"folder": "dead_letters", "format": "csv"}, "format 'csv' is not possible for dead letters"),
+        ({"codec": "zst"}, "--codec: 'zst' is not possible in parquet, only zstd, snappy, gzip, lz4, none"),
         ({"partition_by": ["contry"]}, "Did you mean 'country'?"),
         ({"run_id": "a/b"}, "--run_id: 'a/b'"),
     ],

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from beam_pipelines.contract.model import Contract
 from beam_pipelines.decode.dialect import CsvDialect
+from beam_pipelines.decode.fixed_width import FixedWidthLayout
 from beam_pipelines.decode.formats import AUTO, decode
 from beam_pipelines.errors import UsageError
 
@@ -45,6 +46,7 @@ class PayloadTimes:
     contract: Contract
     format: str = AUTO
     dialect: CsvDialect = dataclasses.field(default_factory=CsvDialect)
+    layout: FixedWidthLayout | None = None
 
     def __post_init__(self) -> None:
         if self.contract.event_time is None:
@@ -53,7 +55,7 @@ class PayloadTimes:
                 "property eventTime: true"
             )
         fields = self.contract.fields
-        if self.dialect.header or self.format == "jsonl":
+        if self.layout is None and (self.dialect.header or self.format == "jsonl"):
             fields = (
                 dataclasses.replace(self.contract.event_time, primary_key_position=None, partition_position=None),
             )
@@ -63,6 +65,6 @@ class PayloadTimes:
     def __call__(self, batch: pa.RecordBatch) -> pa.Array:
         field = self.contract.event_time
         assert field is not None
-        times = decode(batch, self.contract, self.format, self.dialect).column(field.name)
+        times = decode(batch, self.contract, self.format, self.dialect, self.layout).column(field.name)
         times = times if times.type == TIME else times.cast(TIME)
         return pc.coalesce(times, publish_times(batch)) if times.null_count else times

@@ -12,10 +12,10 @@ from beam_pipelines.pipelines.steps.account import Account
 from beam_pipelines.pipelines.steps.aggregating import write_aggregates
 from beam_pipelines.pipelines.steps.identity import identify_run
 from beam_pipelines.pipelines.steps.join_grammar import parse_join
+from beam_pipelines.pipelines.steps.quality import check_quality
 from beam_pipelines.pipelines.steps.reading import contract_of, dialect_of, read_rows
 from beam_pipelines.pipelines.steps.scoring import score_rows
 from beam_pipelines.pipelines.steps.transforming import distinct_rows, transform_rows
-from beam_pipelines.sink.lake import WriteToLake
 from beam_pipelines.sink.runs import RunIdentity
 
 
@@ -39,11 +39,12 @@ def build(pipeline: beam.Pipeline, options: EventAnalyticsOptions) -> dict[str, 
 
     rows = read_rows(pipeline, options, contract, account)
     rows = distinct_rows(rows, options, contract, account)
+    check_quality(rows, contract, account)
     rows, contract = transform_rows(rows, options, contract, dialect_of(options), account)
     rows, contract = score_rows(rows, options, contract, options.output, account)
     rows = rows | "Mask" >> MaskBatches(contract, KeyReference(options.mask_key_file))
 
     schema = masked_schema(contract)
-    account.add(rows | "WriteRows" >> WriteToLake(options.output, run.run_id, "rows", schema, contract.partition_by))
-    aggregates = write_aggregates(rows, schema, contract, options, options.output, account)
+    account.add(rows | "WriteRows" >> account.writer("rows", schema, contract.partition_by))
+    aggregates = write_aggregates(rows, schema, contract, options, account)
     return {"rows": rows, **aggregates, "manifest": account.close()}

@@ -3,16 +3,40 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Literal
 
+from beam_pipelines.errors import UsageError
 from beam_pipelines.options import Parent, option
 
 _CSV = Parent("format", ("auto", "csv"))
+_XML = Parent("format", ("auto", "xml"))
+_FIXED = Parent("format", ("fixed",))
 
 
 def _one_character(text: str) -> None:
     if len(text) != 1 and text != r"\t":
         raise ValueError(r"is one character, or \t for a tab")
+
+
+def _row_path(text: str) -> None:
+    from beam_pipelines.ingest.xml_records import check_row_path
+
+    _said(check_row_path, text)
+
+
+def _layout(text: str) -> None:
+    from beam_pipelines.decode.fixed_width import FixedWidthLayout
+
+    _said(FixedWidthLayout.parse, text)
+
+
+def _said(check: Callable[[str], object], text: str) -> None:
+    """What is wrong, without the option's name: that is said already."""
+    try:
+        check(text)
+    except UsageError as wrong:
+        raise ValueError(str(wrong).partition(": ")[2]) from None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,12 +57,13 @@ class ReadingOptions:
         param_type="GCS_READ_FILE",
         example="gs://my-bucket/contracts/events.odcs.yaml",
     )
-    format: Literal["auto", "jsonl", "csv", "dead_letters"] = option(
-        "What the files hold; auto tells by content, then by suffix. dead_letters: payloads that a run refused.",
+    format: Literal["auto", "jsonl", "json", "csv", "fixed", "xml", "avro", "parquet", "orc", "dead_letters"] = option(
+        "What the files hold; auto tells by content, then by suffix (fixed-width lines it can't tell). "
+        "dead_letters: payloads that a run refused.",
         default="auto",
         group="input",
     )
-    compression: Literal["auto", "none", "gzip", "zstd"] = option(
+    compression: Literal["auto", "none", "gzip", "zstd", "bzip2"] = option(
         "How the files are compressed; auto tells by content.",
         default="auto",
         group="input",
@@ -62,6 +87,22 @@ class ReadingOptions:
         default=True,
         group="input",
         requires=_CSV,
+    )
+    xml_row: str | None = option(
+        "The XML elements that are rows: a path such as orders/order, or a name. Default: children of the root.",
+        default=None,
+        group="input",
+        metavar="PATH",
+        check=_row_path,
+        requires=_XML,
+    )
+    fixed_width: str | None = option(
+        "Where fields stand in fixed-width lines, counted from 1: 'id:1-8,note:9-30'.",
+        default=None,
+        group="input",
+        metavar="LAYOUT",
+        check=_layout,
+        requires=_FIXED,
     )
     event_time: str | None = option(
         "Column of a row's event time. Default: the field that the contract marks with eventTime: true.",

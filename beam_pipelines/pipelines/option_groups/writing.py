@@ -31,6 +31,23 @@ class WritingOptions:
         metavar="ID",
         pattern=r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}",
     )
+    output_format: Literal["parquet", "orc", "avro", "jsonl", "csv"] = option(
+        "File format of rows and aggregates.",
+        default="parquet",
+        group="output",
+    )
+    codec: Literal["zstd", "snappy", "gzip", "lz4", "bzip2", "none"] | None = option(
+        "How these files are compressed: parquet and orc by zstd, snappy, gzip or lz4; avro by gzip, zstd, snappy or "
+        "bzip2; jsonl and csv by gzip, zstd or bzip2. Default: zstd in parquet and orc, gzip in avro, none in text.",
+        default=None,
+        group="output",
+    )
+    codec_level: int | None = option(
+        "Level of the codec: 1 to 22 for zstd, 1 to 9 for gzip and bzip2; orc has none. Default: the codec's own.",
+        default=None,
+        group="output",
+        metavar="LEVEL",
+    )
     dead_letter_output: str | None = option(
         "Another folder for dead letters, which hold raw payloads: as sensitive as the input. Default: the output.",
         default=None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import apache_beam as beam
 import pyarrow as pa
 
@@ -9,7 +11,7 @@ from beam_pipelines.ledger import LedgerEntry
 from beam_pipelines.outcome import Outcome
 from beam_pipelines.pipelines.option_groups.writing import WritingOptions
 from beam_pipelines.sink.finalize import FinalizeRun
-from beam_pipelines.sink.lake import WriteDeadLetters, WrittenRecord
+from beam_pipelines.sink.lake import Folder, WriteDeadLetters, WriteToLake, WrittenRecord
 from beam_pipelines.sink.runs import RunIdentity
 
 
@@ -39,6 +41,20 @@ class Account:
         )
         self.add(outcome.dead_letters | f"Write{what}" >> write, outcome.ledger)
         return outcome.good
+
+    def writer(self, folder: Folder, schema: pa.Schema, partition_by: Sequence[str] = ()) -> WriteToLake:
+        """What writes batches of a schema as the options say. UsageError for what doesn't go together in them."""
+        options = self._options
+        return WriteToLake(
+            options.output,
+            self._run.run_id,
+            folder,
+            schema,
+            partition_by,
+            format=options.output_format,
+            codec=options.codec,
+            level=options.codec_level,
+        )
 
     def add(
         self,

@@ -14,7 +14,6 @@ from beam_pipelines.errors import ExpressionError, UsageError
 from beam_pipelines.pipelines.option_groups.aggregating import AggregatingOptions
 from beam_pipelines.pipelines.option_groups.streaming import StreamingOptions
 from beam_pipelines.pipelines.steps.account import Account
-from beam_pipelines.sink.lake import WriteToLake
 from beam_pipelines.window.spec import parse_window
 
 PANE_COLUMNS = (pa.field("pane_index", pa.int64()), pa.field("pane_timing", pa.string()))
@@ -26,7 +25,6 @@ def write_aggregates(
     schema: pa.Schema,
     contract: Contract,
     options: AggregatingOptions,
-    output: str,
     account: Account,
 ) -> dict[str, beam.PCollection]:
     """Aggregates of rows of a schema, by the contract's event time: `{"aggregates": …}`, or nothing.
@@ -39,15 +37,14 @@ def write_aggregates(
         return {}
     aggregate = _aggregation(options, asked, contract, schema)
     aggregates = rows | "Aggregate" >> aggregate
-    run_id = account.run.run_id
     if rows.is_bounded:
-        write = WriteToLake(output, run_id, "aggregates", aggregate.output_schema)
+        write = account.writer("aggregates", aggregate.output_schema)
         account.add(aggregates.panes | "WriteAggregates" >> write, aggregates.ledger)
         return {"aggregates": aggregates.panes}
     panes = aggregates.panes | "NamePanes" >> beam.Map(_with_named_panes).with_output_types(pa.RecordBatch)
-    write = WriteToLake(output, run_id, "aggregates", pa.schema([*aggregate.output_schema, *PANE_COLUMNS]))
+    write = account.writer("aggregates", pa.schema([*aggregate.output_schema, *PANE_COLUMNS]))
     account.add(panes | "WriteAggregates" >> write, aggregates.ledger)
-    account.add(aggregates.late | "WriteLate" >> WriteToLake(output, run_id, "late", schema))
+    account.add(aggregates.late | "WriteLate" >> account.writer("late", schema))
     return {"aggregates": panes, "late": aggregates.late}
 
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from beam_pipelines.contract import Contract, read_contract
 from beam_pipelines.decode.dialect import CsvDialect
+from beam_pipelines.decode.fixed_width import FixedWidthLayout
 from beam_pipelines.decode.transform import DecodeBatches
 from beam_pipelines.errors import UsageError, did_you_mean
 from beam_pipelines.ingest.read_dead_letters import ReadDeadLetters
@@ -41,14 +42,28 @@ def dialect_of(options: ReadingOptions) -> CsvDialect:
     return CsvDialect(delimiter, nulls=("", *options.csv_nulls), header=options.csv_header)
 
 
+def layout_of(options: ReadingOptions) -> FixedWidthLayout | None:
+    """Where fields stand in fixed-width lines; UsageError when the lines are said to be such and nothing tells."""
+    if options.format == "fixed" and options.fixed_width is None:
+        raise UsageError("--fixed_width: says where fields stand, as in 'id:1-8,note:9-30'; --format fixed needs it")
+    return None if options.fixed_width is None else FixedWidthLayout.parse(options.fixed_width)
+
+
+def columns_of(contract: Contract) -> tuple[str, ...] | None:
+    """What has to be read of files that hold columns; None, so all, when unknown ones matter."""
+    if contract.on_schema_change != "discard_value":
+        return None
+    return tuple(field.source_name for field in contract.fields)
+
+
 def read_rows(
     pipeline: beam.Pipeline, options: ReadingOptions, contract: Contract, account: Account
 ) -> beam.PCollection[pa.RecordBatch]:
     """Batches of valid rows."""
-    dialect = dialect_of(options)
+    dialect, layout = dialect_of(options), layout_of(options)
     read = _source(options, contract, dialect)
     raw = account.settle("Unreadable", pipeline | "Read" >> read)
-    decoded = raw | "Decode" >> DecodeBatches(contract, dialect=dialect)
+    decoded = raw | "Decode" >> DecodeBatches(contract, dialect=dialect, layout=layout)
     return account.settle("Invalid", decoded | "Validate" >> ValidateBatches(contract))
 
 
@@ -67,5 +82,15 @@ def _source(options: ReadingOptions, contract: Contract, dialect: CsvDialect) ->
             idle_after=seconds_of(options.idle_after),
             ends=options.replay_ends,
             rows_per_second=options.replay_rate,
+            layout=layout_of(options),
+            columns=columns_of(contract),
+            xml_row=options.xml_row,
         )
-    return ReadFiles(options.input, format=options.format, compression=options.compression, dialect=dialect)
+    return ReadFiles(
+        options.input,
+        options.format,
+        options.compression,
+        dialect,
+        columns=columns_of(contract),
+        xml_row=options.xml_row,
+    )
