@@ -47,7 +47,7 @@ class JoinTable(beam.PTransform):
     row it finds, and the ledger has what came in addition. `as_of=AsOf("time", tolerance=…)` finds the latest
     row of the key that isn't after the row's time.
 
-    Each worker process holds the table, 16 bytes of index a row (40 with `as_of`), and twice the table while
+    Each worker process holds the table, 24 bytes of index a row (48 with `as_of`), and twice the table while
     it is prepared. The run fails when the table is empty (unless `allow_empty`), or has more than
     `max_bytes`: join such with JoinBatches.
 
@@ -161,7 +161,7 @@ class JoinBatches(beam.PTransform):
     would lack what the left's contract requires. Right rows that nobody found are in the ledger, as unmatched.
 
     Both sides are shuffled, by a hash of their key, to `shards`. A worker holds the right rows of one shard at
-    a time, with 16 bytes of index a row (40 with `as_of`), and passes the left ones by: the smaller side goes
+    a time, with 24 bytes of index a row (48 with `as_of`), and passes the left ones by: the smaller side goes
     right, and a key with half of all left rows costs no memory. Above `max_bytes` of right rows in a shard
     the run fails, and asks for more shards; rows of one key are always in one.
 

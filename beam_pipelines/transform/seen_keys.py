@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from beam_pipelines.columnar.batches import concat
-from beam_pipelines.columnar.shards import hash_rows
+from beam_pipelines.columnar.shards import Hashes, hash_rows
 from beam_pipelines.transform.deduplicate import keep_one
 
 HASH, UNTIL, _ORDER = "__hash", "__until", "__order"
@@ -33,14 +34,16 @@ def unseen(batch: pa.RecordBatch, keys: Sequence[str], until: pa.Array, seen: Se
     {'id': [3]}
     """
     hashes = hash_rows(batch, keys)
-    known = np.concatenate([np.empty(0, np.uint64), *(_hashes(part) for part in seen)])
+    distinct, counts = np.unique(hashes, return_counts=True)
+    again = [_found(_hashes(part), distinct) for part in seen]  # of those remembered, the few that may be meant
+    suspect = np.isin(
+        hashes,
+        np.concatenate([distinct[counts > 1], *(_hashes(part)[some] for part, some in zip(seen, again, strict=True))]),
+    )
     fresh = np.ones(batch.num_rows, bool)
-    _, first, counts = np.unique(hashes, return_index=True, return_counts=True)
-    suspect = np.isin(hashes, known) | np.isin(hashes, hashes[first[counts > 1]])
     if suspect.any():
         mine = np.flatnonzero(suspect)
-        theirs = [part.filter(pa.array(np.isin(_hashes(part), hashes[mine]))) for part in seen]
-        earlier = [part.select(list(keys)) for part in theirs]
+        earlier = [part.filter(pa.array(some)).select(list(keys)) for part, some in zip(seen, again, strict=True)]
         pool = concat([*earlier, batch.select(list(keys)).take(pa.array(mine))])
         before = pool.num_rows - len(mine)
         ordered = pool.append_column(_ORDER, pa.array(np.arange(pool.num_rows)))
@@ -67,5 +70,14 @@ def earliest(seen: pa.RecordBatch) -> int:
     return int(seen.column(UNTIL).to_numpy().min())
 
 
-def _hashes(seen: pa.RecordBatch) -> np.ndarray:
-    return seen.column(HASH).to_numpy()
+def _found(hashes: Hashes, wanted: Hashes) -> npt.NDArray[np.bool_]:
+    """Which hashes are among a few sorted ones."""
+    if not len(wanted):
+        return np.zeros(len(hashes), bool)
+    places = np.minimum(np.searchsorted(wanted, hashes), len(wanted) - 1)
+    return wanted[places] == hashes
+
+
+def _hashes(seen: pa.RecordBatch) -> Hashes:
+    hashes: Hashes = seen.column(HASH).to_numpy()
+    return hashes

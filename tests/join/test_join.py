@@ -283,7 +283,7 @@ def test_what_doesn_t_fit_is_refused_before_anything_runs(make: Any, error: type
         make()
 
 
-def test_an_index_takes_16_bytes_a_row_and_of_times_40() -> None:
+def test_an_index_takes_24_bytes_a_row_and_of_times_48() -> None:
     table = pa.record_batch({"k": pa.array(range(10_000)), "t": pa.array(range(10_000), TIME)})
-    assert KeyIndex(table, ["k"]).nbytes == 160_000
-    assert index.TimeIndex(table, ["k"], "t").nbytes <= 480_000
+    assert KeyIndex(table, ["k"]).nbytes <= 240_100
+    assert index.TimeIndex(table, ["k"], "t").nbytes <= 480_100
