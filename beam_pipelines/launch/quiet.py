@@ -24,6 +24,8 @@ _HARMLESS = (
     ("PrismRunner", "job failed"),
     # The emulator's stand-in credentials, which name no pool of Google's.
     ("google.auth.external_account", "Invalid audience format for Regional Access Boundary lookup"),
+    # RunInference says so when torch isn't installed, which has to do with another way of loading models.
+    ("root", "Resource module is not available"),
     # An option that only the job server knows: it was asked before.
     ("apache_beam.options.pipeline_options", "Unparseable argument"),
 )

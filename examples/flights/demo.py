@@ -31,7 +31,8 @@ COMMAND = [
     *("--window", "fixed:1d", "--group_by", "origin,airline"),
     (
         "--aggregate=count(*) as flights, count_if(windy) as windy, avg(dep_delay) as mean_delay, "
-        "max(dep_delay) as worst_delay, sum(p_late) as expected_late, count_if(arr_delay > 30) as late, sum(distance) as miles, count(distinct tailnum) as aircraft"
+        "max(dep_delay) as worst_delay, sum(p_late) as expected_late, count_if(arr_delay > 30) as late, "
+        "sum(distance) as miles, count(distinct tailnum) as aircraft"
     ),
     *("--output", "{lake}"),
 ]
@@ -54,7 +55,8 @@ def show(lake: Path, run_id: str) -> None:
     )
     print("\nBusiest airline-days:")
     print(
-        f"  {'day':<12}{'from':<6}{'airline':<26}{'flights':>8}{'windy':>7}{'mean delay':>12}{'late':>6}{'expected':>10}{'aircraft':>10}"
+        f"  {'day':<12}{'from':<6}{'airline':<26}{'flights':>8}{'windy':>7}{'mean delay':>12}"
+        f"{'late':>6}{'expected':>10}{'aircraft':>10}"
     )
     for row in days.slice(0, 5).to_pylist():
         print(

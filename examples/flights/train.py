@@ -29,12 +29,14 @@ def train(flights: Path, folder: Path) -> Path:
     card = folder / "late_arrival.json"
     if card.exists():
         return card
-    rows = [
-        (flight["dep_delay"], flight["distance"], flight["arr_delay"] > LATE_MINUTES)
-        for month in MONTHS
-        for flight in map(json.loads, gzip.open(flights / f"flights-2013-{month:02}.jsonl.gz"))
-        if flight["arr_delay"] is not None
-    ]
+    rows = []
+    for month in MONTHS:
+        with gzip.open(flights / f"flights-2013-{month:02}.jsonl.gz") as lines:
+            rows += [
+                (flight["dep_delay"], flight["distance"], flight["arr_delay"] > LATE_MINUTES)
+                for flight in map(json.loads, lines)
+                if flight["arr_delay"] is not None
+            ]
     known = np.array(rows, float)
     model = make_pipeline(StandardScaler(), LogisticRegression()).fit(known[:, :2], known[:, 2])
     folder.mkdir(parents=True, exist_ok=True)
