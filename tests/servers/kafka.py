@@ -87,7 +87,7 @@ class Cluster:
             consumer.assign([TopicPartition(topic, each, 0) for each in partitions])
             left, found = set(partitions), []
             while left:
-                for message in consumer.consume(10_000, 1):
+                for message in consumer.consume(10_000, 0.1):
                     if message.error():
                         left.discard(message.partition())
                     else:

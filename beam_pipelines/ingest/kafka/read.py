@@ -49,11 +49,16 @@ class KafkaReadOptions(ConnectionOptions):
     tombstones: Literal["filter", "dead_letter", "keep"] = option(
         "What becomes of messages without a value.", default="filter"
     )
-    out_of_orderness: float = option(
-        "Seconds by which an event may be earlier than the latest of its partition without being late.", default=5.0
+    out_of_orderness: float | None = option(
+        "Seconds by which an event may be earlier than the latest of its partition without being late. Default: 5.",
+        default=None,
     )
-    idle_after: float = option("Seconds after which an empty partition no longer holds the watermark.", default=60.0)
-    ahead: float = option("Seconds by which an event time may be ahead of the clock and is believed.", default=0.0)
+    idle_after: float | None = option(
+        "Seconds after which an empty partition no longer holds the watermark. Default: 60.", default=None
+    )
+    ahead: float | None = option(
+        "Seconds by which an event time may be ahead of the clock and is believed. Default: 0.", default=None
+    )
 
 
 class ReadFromKafka(beam.PTransform):
@@ -65,7 +70,8 @@ class ReadFromKafka(beam.PTransform):
 
     As a stream it needs Prism, Flink or Dataflow. With `?bounded=true` it reads, on any runner, what is there when
     the pipeline starts. The watermark follows the event times of each partition's payloads, by the field that
-    `contract` marks; without a contract, the times that Kafka has. `event_times` may say it in another way.
+    `contract` marks; without a contract, the times that Kafka has. `event_times` may say it in another way. What the
+    URI doesn't say of watermarks, `policy` does.
 
     Dead letters: `kafka.offsets_lost`, one for each gap that retention left before it was read; its message names
     the offsets. `kafka.unreadable`: messages whose compression or checksum is broken. `tombstone`, if asked
@@ -89,6 +95,7 @@ class ReadFromKafka(beam.PTransform):
         contract: Contract | None = None,
         *,
         event_times: EventTimes | None = None,
+        policy: WatermarkPolicy | None = None,
         dialect: CsvDialect | None = None,
     ) -> None:
         super().__init__()
@@ -101,7 +108,9 @@ class ReadFromKafka(beam.PTransform):
             if contract is not None:
                 event_times = PayloadTimes(contract, options.format, dialect or CsvDialect(header=False))
         self._event_times = event_times
-        self._policy = WatermarkPolicy(options.out_of_orderness, options.idle_after, options.ahead)
+        given = {name: getattr(options, name) for name in ("out_of_orderness", "idle_after", "ahead")}
+        given = {name: value for name, value in given.items() if value is not None}
+        self._policy = dataclasses.replace(policy or WatermarkPolicy(), **given)
 
     def expand(self, begin: beam.pvalue.PBegin) -> outcome.Outcome:
         return begin | "Log" >> ReadLog(

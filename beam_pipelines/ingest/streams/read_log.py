@@ -165,6 +165,9 @@ class _Account(beam.DoFn):
         self._tombstones = tombstones
 
     def process(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch | beam.pvalue.TaggedOutput]:
+        return self._account(batch)
+
+    def _account(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch | beam.pvalue.TaggedOutput]:
         yield outcome.note(self._stage, ledger.READ, batch.num_rows)
         if not batch.num_rows:
             return  # it tells that a reader began

@@ -11,6 +11,7 @@ from beam_pipelines.contract import Contract
 from beam_pipelines.ingest.inputs import list_inputs
 from beam_pipelines.pipelines.option_groups.reading import ReadingOptions
 from beam_pipelines.pipelines.option_groups.writing import WritingOptions
+from beam_pipelines.pipelines.steps.sources import list_sources
 from beam_pipelines.sink.runs import RunIdentity, check_output, fingerprint, inputs_summary, new_run_id
 
 PLACES = frozenset({"run_id", "output", "dead_letter_output", "mask_key_file", "max_dead_letter_rate"})
@@ -25,7 +26,7 @@ def identify_run(
     `tables` are files in which rows are looked up. UsageError when there is nothing to read or the output can't
     be written.
     """
-    inputs = list_inputs(reading.input)
+    inputs = list_sources(reading.input)
     looked_up = list_inputs(tables) if tables else []
     check_output(writing.output, writing.dead_letter_output)
     told: dict[str, Any] = dataclasses.asdict(reading) | dataclasses.asdict(writing)

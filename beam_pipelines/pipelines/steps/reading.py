@@ -15,9 +15,11 @@ from beam_pipelines.errors import UsageError, did_you_mean
 from beam_pipelines.ingest.read_dead_letters import ReadDeadLetters
 from beam_pipelines.ingest.read_files import ReadFiles
 from beam_pipelines.ingest.replay_files import ReplayFiles
+from beam_pipelines.ingest.streams.watermarks import WatermarkPolicy
 from beam_pipelines.pipelines.option_groups.reading import ReadingOptions
 from beam_pipelines.pipelines.option_groups.streaming import StreamingOptions
 from beam_pipelines.pipelines.steps.account import Account
+from beam_pipelines.pipelines.steps.sources import ReadSources, uris_of
 from beam_pipelines.validate.transform import ValidateBatches
 from beam_pipelines.window.duration import seconds_of
 
@@ -71,6 +73,10 @@ def _source(options: ReadingOptions, contract: Contract, dialect: CsvDialect) ->
     """What reads the input: raw batches, and what can't be read."""
     if options.format == "dead_letters":
         return ReadDeadLetters(options.input)
+    uris = uris_of(options.input)
+    if uris:
+        # Messages have no header, and none of them is a file's first.
+        return ReadSources(uris, contract, _policy(options), dataclasses.replace(dialect, header=False))
     if isinstance(options, StreamingOptions) and options.replay:
         return ReplayFiles(
             options.input,
@@ -94,3 +100,9 @@ def _source(options: ReadingOptions, contract: Contract, dialect: CsvDialect) ->
         columns=columns_of(contract),
         xml_row=options.xml_row,
     )
+
+
+def _policy(options: ReadingOptions) -> WatermarkPolicy:
+    if not isinstance(options, StreamingOptions):
+        return WatermarkPolicy()
+    return WatermarkPolicy(seconds_of(options.out_of_orderness), seconds_of(options.idle_after))

@@ -1,0 +1,64 @@
+"""Sources that are no files: which URI is read by what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import apache_beam as beam
+
+from beam_pipelines.contract import Contract
+from beam_pipelines.decode.dialect import CsvDialect
+from beam_pipelines.errors import UsageError
+from beam_pipelines.ingest.inputs import InputFile, list_inputs
+from beam_pipelines.ingest.streams.watermarks import WatermarkPolicy
+from beam_pipelines.outcome import Outcome
+from beam_pipelines.uris import Uri, parse_uri, scheme_of
+
+Read = Callable[[Uri, Contract, WatermarkPolicy, CsvDialect], beam.PTransform]
+
+
+def _kafka(uri: Uri, contract: Contract, policy: WatermarkPolicy, dialect: CsvDialect) -> beam.PTransform:
+    from beam_pipelines.ingest.kafka.read import ReadFromKafka  # here, since its client is an extra
+
+    return ReadFromKafka(uri, contract if contract.event_time else None, policy=policy, dialect=dialect)
+
+
+SOURCES: dict[str, Read] = {"kafka": _kafka}
+"""Scheme → what reads it: PBegin → Outcome of raw batches. All other schemes are those of file systems."""
+
+
+def uris_of(inputs: Sequence[str]) -> list[Uri]:
+    """The URIs of sources that inputs are; none if they are files. UsageError if they are both.
+
+    >>> [uri.path for uri in uris_of(["kafka://broker/orders"])], uris_of(["orders.jsonl", "gs://bucket/*.csv"])
+    (['orders'], [])
+    """
+    streams = [text for text in inputs if scheme_of(text) in SOURCES]
+    files = [text for text in inputs if scheme_of(text) not in SOURCES]
+    if streams and files:
+        raise UsageError(f"--input: '{files[0]}' is files and '{streams[0]}' isn't: one run reads either")
+    return [parse_uri(text, SOURCES) for text in streams]
+
+
+def list_sources(inputs: Sequence[str]) -> list[InputFile]:
+    """What there is to read, for a run's identity: files as `list_inputs` finds them, or URIs as they stand."""
+    uris = uris_of(inputs)
+    return [InputFile(str(uri), 0, None) for uri in uris] if uris else list_inputs(inputs)
+
+
+class ReadSources(beam.PTransform):
+    """Read what URIs name, together: PBegin → Outcome of raw batches."""
+
+    def __init__(self, uris: Sequence[Uri], contract: Contract, policy: WatermarkPolicy, dialect: CsvDialect) -> None:
+        super().__init__()
+        self._reads = [SOURCES[uri.scheme](uri, contract, policy, dialect) for uri in uris]
+
+    def expand(self, begin: beam.pvalue.PBegin) -> Outcome:
+        if len(self._reads) == 1:
+            return begin | "Source" >> self._reads[0]
+        outcomes = [begin | f"Source {number}" >> read for number, read in enumerate(self._reads, 1)]
+        good, letters, entries = (
+            parts | name >> beam.Flatten()
+            for name, parts in zip(("Good", "DeadLetters", "Ledger"), zip(*outcomes, strict=True), strict=True)
+        )
+        return Outcome(good, letters, entries)
