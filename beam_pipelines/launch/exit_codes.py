@@ -9,7 +9,10 @@ class ExitCode(enum.IntEnum):
     """How a command ended."""
 
     OK = 0, "done; for `run`: the run is committed and balances, or was already; for `doctor`: all is fine"
-    DIFFERENT = 1, "for `parity`: the two sides' outputs differ; for `contract diff`: the new contract breaks the old one"
+    DIFFERENT = (
+        1,
+        "for `parity`: the two sides' outputs differ; for `contract diff`: the new contract breaks the old one",
+    )
     USAGE = 2, "an option, contract or expression is wrong, or the input can't be read; nothing was run"
     FAILED = 3, "the pipeline failed; nothing was committed; for `doctor`: not all is fine"
     UNBALANCED = 4, "rows are not accounted for; nothing was committed"

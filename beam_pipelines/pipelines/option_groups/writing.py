@@ -60,6 +60,13 @@ class WritingOptions:
         default="parquet",
         group="output",
     )
+    dead_letter_topic: str | None = option(
+        "Topic that gets each dead letter too, as JSON: kafka://HOST:PORT/TOPIC. At least once, with an id header. "
+        "Default: none.",
+        default=None,
+        group="output",
+        metavar="URI",
+    )
     max_dead_letter_rate: float | None = option(
         "Largest share of the rows read that may be refused, 0 to 1; with more, nothing is published and the run "
         "fails, as soon as that is plain. Default: any.",

@@ -10,6 +10,7 @@ import pyarrow as pa
 from beam_pipelines.ledger import LedgerEntry
 from beam_pipelines.outcome import Outcome
 from beam_pipelines.pipelines.option_groups.writing import WritingOptions
+from beam_pipelines.pipelines.steps.dead_letter_topic import queue_letters
 from beam_pipelines.sink.finalize import FinalizeRun
 from beam_pipelines.sink.lake import Folder, WriteDeadLetters, WriteToLake, WrittenRecord
 from beam_pipelines.sink.runs import RunIdentity
@@ -40,6 +41,8 @@ class Account:
             format=self._options.dead_letter_format,
         )
         self.add(outcome.dead_letters | f"Write{what}" >> write, outcome.ledger)
+        if self._options.dead_letter_topic is not None:
+            queue_letters(outcome.dead_letters, self._options.dead_letter_topic, self._run, f"Queue{what}")
         return outcome.good
 
     def writer(self, folder: Folder, schema: pa.Schema, partition_by: Sequence[str] = ()) -> WriteToLake:

@@ -14,7 +14,9 @@ from beam_pipelines.pipelines.option_groups.writing import WritingOptions
 from beam_pipelines.pipelines.steps.sources import list_sources
 from beam_pipelines.sink.runs import RunIdentity, check_output, fingerprint, inputs_summary, new_run_id
 
-PLACES = frozenset({"run_id", "output", "dead_letter_output", "mask_key_file", "max_dead_letter_rate"})
+PLACES = frozenset(
+    {"run_id", "output", "dead_letter_output", "dead_letter_topic", "mask_key_file", "max_dead_letter_rate"}
+)
 """Options that say where, or whether at all, not what: two runs that differ in them alone do the same."""
 
 
