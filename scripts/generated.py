@@ -1,4 +1,4 @@
-"""Write what is generated from the pipelines' options: templates/*/ and docs/reference/.
+"""Write what is generated: templates/*/ and docs/reference/ from the pipelines' options, the list of SQL functions.
 
 python -m scripts.generated            write
 python -m scripts.generated --check    say what differs, and fail if anything does
@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from beam_pipelines import __version__
+from beam_pipelines.columnar.expressions import catalogue
 from beam_pipelines.pipelines import entries
 from beam_pipelines.templates.build import template_files
 from beam_pipelines.templates.reference import reference
@@ -26,7 +27,8 @@ def expected() -> dict[Path, str]:
         made = template_files(entry, image, ROOT / "templates" / "Dockerfile")
         files |= {ROOT / "templates" / entry.name / name: content for name, content in made.items()}
         files |= {ROOT / "docs" / "reference" / name: content for name, content in reference(entry).items()}
-    return files
+    functions = ROOT / "docs" / "expressions.md"
+    return files | {functions: catalogue.written_into(functions.read_text(encoding="utf-8"))}
 
 
 def differing() -> list[Path]:

@@ -79,3 +79,20 @@ FUNCTIONS: dict[str, Entry] = {
 }
 """Name → how it is written. In the examples i and j are integers, d a decimal, f a float, s a string, ts a
 timestamp, day a date, l a list, st a struct."""
+
+_START, _END = "<!-- functions:", "<!-- end of functions -->"
+
+
+def written_into(page: str) -> str:
+    """A page of docs with the table of functions between its marks.
+
+    >>> print(written_into("<!-- functions: … -->\\n<!-- end of functions -->")[:52])
+    <!-- functions: … -->
+    | function | what it gives |
+    """
+    before, start, rest = page.partition(_START)
+    mark, _, rest = rest.partition("\n")
+    after = rest[rest.index(_END) :]
+    rows = [f"| `{entry.written}` | {entry.gives} |".replace("||", r"\|\|") for entry in FUNCTIONS.values()]
+    table = "\n".join(["| function | what it gives |", "| --- | --- |", *rows])
+    return f"{before}{start}{mark}\n{table}\n{after}"
