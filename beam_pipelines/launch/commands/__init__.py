@@ -18,6 +18,7 @@ COMMANDS = {
     "drain": "let a stream on Dataflow finish what it has read, and end",
     "update": "replace a running stream on Dataflow by a new version of itself",
     "template build": "make a Dataflow flex template of a pipeline",
+    "template lint": "check flex templates: metadata, image and program against each other",
     "report": "make a page that shows what a run did",
     "dead-letters summary": "count refused rows by rule, stage and source, with masked examples",
     "dead-letters cat": "print refused rows as JSON Lines",
