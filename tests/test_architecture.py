@@ -44,8 +44,11 @@ ALLOWED = {
     # What windows are, as ingest needs what formats are: an aggregate is always one of windows.
     "aggregate": SPINE | {"contract", "window"},
     "pipelines": SPINE | STAGES | {"contract", "decode"},
+    # Looks into files without running a pipeline.
+    "infer": SPINE | {"contract", "decode", "ingest"},
     # The one room that knows runners; it looks at what sinks left, and at the pipelines.
-    "launch": SPINE | {"contract", "pipelines", "sink", "dataflow_emulator", "doctor", "parity", "report", "templates"},
+    "launch": SPINE
+    | {"contract", "infer", "pipelines", "sink", "dataflow_emulator", "doctor", "parity", "report", "templates"},
     # A pipeline's packaging, from its options.
     "templates": SPINE | {"pipelines"},
     # What a runner has to do, proven by small graphs, and what two runs left behind, compared.

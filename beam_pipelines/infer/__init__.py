@@ -1,0 +1,1 @@
+"""Data files looked into, for a contract of what is in them."""
