@@ -110,6 +110,8 @@ def test_rows_are_joined_derived_filtered_and_selected_as_duckdb_does(place: Pat
     balance = json.loads((place / "lake/_runs/r/balance.json").read_text())
     assert balance["balanced"] is True
     assert balance["read"] == 40 == balance["written"] + balance["dead_lettered"] + balance["filtered"]
+    manifest = json.loads((place / "lake/_runs/r/manifest.json").read_text())
+    assert manifest["contract"]["sensitive"] == ["email"]
     unmatched = [each for each in balance["stages"] if each["outcome"] == "unmatched"]
     assert {each["rule"] for each in unmatched} == {"shops.csv", "prices.csv"}
 
@@ -134,6 +136,20 @@ def test_columns_become_rows_and_rows_columns(place: Path) -> None:
     ]
     balance = json.loads((place / "lake/_runs/r/balance.json").read_text())
     assert (balance["balanced"], balance["added"], balance["merged"], balance["written"]) == (True, 40, 40, 40)
+
+
+def test_a_column_made_from_a_sensitive_one_is_sensitive_in_the_run_s_report(place: Path) -> None:
+    more = [
+        "--derive",
+        "short = left(email, 2), plain = id + 1",
+        "--mask_derived",
+        "short=redact",
+        "--select",
+        "* exclude (email)",
+    ]
+    assert main(arguments(place, *more)) == 0
+    manifest = json.loads((place / "lake/_runs/r/manifest.json").read_text())
+    assert manifest["contract"]["sensitive"] == ["email", "short"]
 
 
 @pytest.mark.parametrize(

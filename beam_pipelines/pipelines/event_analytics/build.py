@@ -42,6 +42,7 @@ def build(pipeline: beam.Pipeline, options: EventAnalyticsOptions) -> dict[str, 
     check_quality(rows, contract, account)
     rows, contract = transform_rows(rows, options, contract, dialect_of(options), account)
     rows, contract = score_rows(rows, options, contract, options.output, account)
+    account.describe(contract)
     rows = rows | "Mask" >> MaskBatches(contract, KeyReference(options.mask_key_file))
 
     schema = masked_schema(contract)

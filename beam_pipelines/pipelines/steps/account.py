@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import apache_beam as beam
 import pyarrow as pa
 
+from beam_pipelines.contract import Contract
 from beam_pipelines.ledger import LedgerEntry
 from beam_pipelines.outcome import Outcome
 from beam_pipelines.pipelines.option_groups.writing import WritingOptions
@@ -32,6 +34,14 @@ class Account:
     @property
     def run(self) -> RunIdentity:
         return self._run
+
+    def describe(self, contract: Contract) -> None:
+        """Say what the rows are that are written: values of their sensitive columns are kept out of reports."""
+        told = self._run.contract
+        before = told.get("sensitive")
+        names = set(before) - set(contract.names) if isinstance(before, list) else set()
+        sensitive = sorted(names | {field.name for field in contract.fields if field.sensitive})
+        self._run = dataclasses.replace(self._run, contract={**told, "sensitive": sensitive})
 
     def settle(self, what: str, outcome: Outcome) -> beam.PCollection[pa.RecordBatch]:
         """Write a stage's dead letters (as the step `Write{what}`), keep its ledger, go on with what is good."""
