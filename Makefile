@@ -12,7 +12,7 @@ IMAGE_EXTRAS := --extra kafka
 INSTALLED := .venv/installed-$(shell cat requirements.txt setup.py pyproject.toml | cksum | tr ' ' '-')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test conformance runners servers lint format typecheck generated lock clean
+.PHONY: help setup demo test conformance soak runners servers lint format typecheck generated lock clean
 
 help:  ## show what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ test: setup lint typecheck runners servers  ## pass every check and test
 conformance: setup  ## run all transforms and pipelines on every runner, or on one: RUNNER=prism
 	@$(BIN)/python -m pytest --quiet tests/conformance --numprocesses $(PYTEST_WORKERS) --dist loadfile \
 	  $(if $(RUNNER),--on $(RUNNER))
+
+soak: setup  ## kill workers of Flink many times and write docs/guarantees.md's table: about an hour
+	@$(BIN)/python -m tests.recovery.soak
 
 runners: setup  ## install Prism, Flink and Spark outside the checkout, unless they are left out
 	@test -n "$$BEAM_PIPELINES_NO_PRISM" || $(BIN)/python -m scripts.prism

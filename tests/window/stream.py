@@ -13,9 +13,11 @@ import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.test_stream import TestStream
 from apache_beam.transforms.window import TimestampedValue
+from apache_beam.utils.timestamp import MIN_TIMESTAMP
 
 from beam_pipelines.aggregate.transform import AggregateBatches
 from beam_pipelines.columnar.coder import RecordBatchCoder
+from beam_pipelines.columnar.source_watermark import with_source_watermark
 
 SCHEMA = pa.schema(
     [("at", pa.timestamp("us", "UTC")), ("user", pa.string()), ("amount", pa.int64()), ("__position", pa.int64())]
@@ -50,28 +52,35 @@ def batches_of(scenario: dict[str, Any]) -> list[pa.RecordBatch]:
     return found
 
 
-def _stream(scenario: dict[str, Any]) -> TestStream:
-    stream = TestStream(coder=RecordBatchCoder())
+def _stream(scenario: dict[str, Any], *, tells: bool) -> beam.PTransform:
+    """The scenario's stream; one that `tells` its watermark with each batch is what our sources are."""
+    coder, reached = RecordBatchCoder(), MIN_TIMESTAMP.micros
+    # As bytes, since runners in other languages take the stream's elements apart.
+    stream = TestStream(coder=beam.coders.BytesCoder()).with_output_types(bytes)
     waiting = iter(batches_of(scenario))
     for event in scenario["stream"]:
         if "rows" in event:
             rows = next(waiting)
             earliest = min(rows.column("at").to_pylist()).timestamp()
-            stream = stream.add_elements([TimestampedValue(rows, earliest)])
+            told = with_source_watermark(rows, reached) if tells else rows
+            stream = stream.add_elements([TimestampedValue(coder.encode(told), earliest)])
         elif "watermark" in event:
             stream = stream.advance_watermark_to(seconds(event["watermark"], scenario["day"]))
+            reached = round(seconds(event["watermark"], scenario["day"]) * 1_000_000)
         else:
             stream = stream.advance_processing_time(event["pass_seconds"])
     return stream.advance_watermark_to_infinity()
 
 
-def run(scenario: dict[str, Any], flags: list[str], folder: Path) -> dict[str, list[Any]]:
+def run(scenario: dict[str, Any], flags: list[str], folder: Path, *, tells: bool = False) -> dict[str, list[Any]]:
     """Run a scenario; return its panes, late rows and ledger entries."""
     aggregate = AggregateBatches(
         SCHEMA, scenario["aggregate"], group_by=scenario.get("group_by", []), event_time="at", **scenario["how"]
     )
     with beam.Pipeline(options=PipelineOptions([*flags, "--streaming"])) as pipeline:
-        outputs = pipeline | _stream(scenario) | aggregate
+        encoded = pipeline | _stream(scenario, tells=tells)
+        batches = encoded | "Decode" >> beam.Map(RecordBatchCoder().decode).with_output_types(pa.RecordBatch)
+        outputs = batches | aggregate
         for name, values in (
             ("panes", outputs.panes | beam.FlatMap(lambda each: each.to_pylist())),
             ("late", outputs.late | "LateRows" >> beam.FlatMap(lambda each: each.to_pylist())),

@@ -24,12 +24,18 @@ SCENARIOS = {
     for scenario in yaml.load(path.read_text(), yaml.BaseLoader)
 }
 
-ON_PRISM = (
+OF_PRISM = {
+    "early firings count partials, of which a bundle has one for each window": "no early pane: counts never fire",
+    "a session of a group is told one gap after its last row, however the rows come": "a merged one is 'early'",
+    "a long session stays whole": "a session that was merged twice is told in parts",
+}
+"""Defects of Prism (Beam 2.77) in merging windows and triggers, by the scenario that shows them."""
+
+ON_FLINK = (
     "a row is late from the moment the watermark is at the end of its window",
-    "a row of sliding windows is late when the last of its windows is closed, and is missing in those before",
-    "a session of a group is told one gap after its last row, however the rows come",
     "a day of Berlin ends at its midnight, an hour short when clocks go forward",
 )
+"""A few, since a job there takes seconds."""
 
 
 def _defect(scenario: dict[str, Any]) -> list[Any]:
@@ -42,19 +48,44 @@ def _defect(scenario: dict[str, Any]) -> list[Any]:
 )
 def test_panes_and_late_rows_are_as_told(scenario: dict[str, Any], tmp_path: Path) -> None:
     outputs = stream.run(scenario, DIRECT, tmp_path)
-    expected = _expected(scenario)
-    assert _sorted(_told(outputs["panes"], set(expected[0]))) == _sorted(expected)
-    rows = _rows(scenario)
-    assert _sorted([rows[late["__position"]] for late in outputs["late"]]) == _sorted(scenario["late"])
+    _as_told(scenario, outputs)
     _balances(scenario, outputs)
     if not {"allowed_lateness", "trigger"} & scenario["how"].keys() and "sliding" not in scenario["how"]["window"]:
         assert _values(outputs["panes"]) == _in_batch(scenario, outputs["late"])
 
 
-@pytest.mark.parametrize("name", ON_PRISM)
-def test_on_prism_every_row_is_in_a_pane_or_late(name: str, tmp_path: Path, prism_flags: list[str]) -> None:
-    # Timers of the past fire when the watermark moves there, so which rows are late is not for a test to say.
-    _balances(SCENARIOS[name], stream.run(SCENARIOS[name], prism_flags, tmp_path))
+def _on_prism(name: str) -> Any:
+    reason = OF_PRISM.get(name)
+    marks = [pytest.mark.xfail(strict=True, raises=AssertionError, reason=f"Prism: {reason}")] if reason else []
+    return pytest.param(SCENARIOS[name], id=name, marks=marks)
+
+
+@pytest.mark.parametrize("scenario", [_on_prism(name) for name in SCENARIOS])
+def test_panes_and_late_rows_are_as_told_on_prism_too(
+    scenario: dict[str, Any], tmp_path: Path, prism_flags: list[str]
+) -> None:
+    # Timers of the past fire there when the watermark moves on, so batches tell it, as those of our sources do.
+    outputs = stream.run(scenario, prism_flags, tmp_path, tells=True)
+    _balances(scenario, outputs)
+    _as_told(scenario, outputs)
+
+
+def test_on_prism_a_stream_that_does_not_tell_its_watermark_loses_nothing(
+    tmp_path: Path, prism_flags: list[str]
+) -> None:
+    scenario = SCENARIOS["a row is late from the moment the watermark is at the end of its window"]
+    _balances(scenario, stream.run(scenario, prism_flags, tmp_path))
+
+
+@pytest.mark.parametrize("name", ON_FLINK)
+def test_on_flink_every_row_is_in_a_pane_or_late(
+    name: str, tmp_path: Path, flink_flags: list[str], request: pytest.FixtureRequest
+) -> None:
+    outputs = stream.run(SCENARIOS[name], flink_flags, tmp_path, tells=True)
+    _balances(SCENARIOS[name], outputs)
+    reason = "Flink's TestStream doesn't wait for what it sent: all comes in one bundle, before the watermark moves"
+    request.node.add_marker(pytest.mark.xfail(strict=True, raises=AssertionError, reason=reason))
+    _as_told(SCENARIOS[name], outputs)
 
 
 @pytest.mark.parametrize("window", ["fixed:10m", "sliding:20m/7m", "session:2m", "calendar:day@Europe/Berlin"])
@@ -84,6 +115,12 @@ def test_a_random_stream_ends_in_the_values_of_a_batch_of_its_rows_on_time(windo
         assert outputs["late"]
     if window in ("fixed:10m", "calendar:day@Europe/Berlin"):  # others' panes may be several, or lack a row
         assert _values(outputs["panes"]) == _in_batch(scenario, outputs["late"])
+
+
+def _as_told(scenario: dict[str, Any], outputs: dict[str, list[Any]]) -> None:
+    expected, rows = _expected(scenario), _rows(scenario)
+    assert _sorted(_told(outputs["panes"], set(expected[0]))) == _sorted(expected)
+    assert _sorted([rows[late["__position"]] for late in outputs["late"]]) == _sorted(scenario["late"])
 
 
 def _rows(scenario: dict[str, Any]) -> list[str]:
