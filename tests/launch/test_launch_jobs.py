@@ -94,7 +94,7 @@ def test_a_name_that_runs_is_not_launched_again(
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["step=Decode"], "the step 'Parse' is gone. New steps are: Decode. If it is called otherwise now, add --transform_"),
+        (["step=Decode"], "the step 'Parse' is gone. There is now: Decode. If it is called otherwise now, add --"),
         (["key=number"], "the step 'Parse': the coder of its output changed, from string_utf8 to varint"),
         (["--transform_name_mapping=Pars=Decode"], "the running job has no step 'Pars'. Did you mean 'Parse'?"),
         (["step=Decode", "--transform_name_mapping=Parse=Decod"], "the step 'Parse' is gone."),

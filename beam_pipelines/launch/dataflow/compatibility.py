@@ -8,7 +8,7 @@ under its name or under the one that a mapping gives, with the same coders; step
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from apache_beam.portability import common_urns
@@ -17,6 +17,7 @@ from google.protobuf.message import DecodeError
 
 from beam_pipelines.errors import UsageError, did_you_mean
 
+_FEW = 5  # steps that a message lists
 _PARDO = common_urns.primitives.PAR_DO.urn
 
 
@@ -77,25 +78,31 @@ def new_graph(entry: Any, options: Any, settings: Any) -> Any:
 def differences(old: Any, new: Any, mapping: Mapping[str, str]) -> list[str]:
     """What forbids that `new` takes over from `old`, by the names of steps."""
     before, after = _steps(old), _steps(new)
+    known = {name.rsplit("/", cut)[0] for name in before for cut in range(name.count("/") + 1)}
     complaints = [
-        f"--transform_name_mapping: the running job has no step '{name}'.{did_you_mean(name, before)}"
+        f"--transform_name_mapping: the running job has no step '{name}'.{_near(name, known)}"
         for name in mapping
-        if not any(step == name or step.startswith(f"{name}/") for step in before)
+        if name not in known
     ]
     for name, step in before.items():
         now = _mapped(name, mapping)
         if now == "":
             continue
         if now not in after:
-            # Said of a whole composite at once would be shorter, but the service too names each step.
-            hint = did_you_mean(now, [each for each in after if each not in before])
+            added = [each for each in after if each not in before]
             complaints.append(
-                f"the step '{name}' is gone.{hint.replace('There is', 'New steps are')} If it is called otherwise now, "
-                f"add --transform_name_mapping '{name}=NEW NAME'"
+                f"the step '{name}' is gone.{_near(now, added)} If it is called otherwise now, add "
+                f"--transform_name_mapping '{name}=NEW NAME'"
             )
             continue
         complaints += [f"the step '{name}': {change}" for change in _changes(old, step, new, after[now])]
     return complaints
+
+
+def _near(name: str, steps: Collection[str]) -> str:
+    """The nearest step, or all of them if they are few."""
+    hint = did_you_mean(name, steps)
+    return hint.replace("There is:", "There is now:") if "mean" in hint or len(steps) <= _FEW else ""
 
 
 def _steps(graph: Any) -> dict[str, Any]:
