@@ -15,9 +15,11 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from beam_pipelines.columnar.nested_rows import NestedColumns
 from beam_pipelines.columnar.provenance import EXTRA, FAILURES, PAYLOAD, PROVENANCE, RECORD_FORMAT
 from beam_pipelines.columnar.row_values import TYPE_RULE, Failure, column_of, named, python_values, shown
 from beam_pipelines.contract.model import Contract, Field
+from beam_pipelines.contract.values import is_supported
 from beam_pipelines.dead_letters import failure, failures_column
 from beam_pipelines.errors import ContractViolation
 
@@ -99,7 +101,9 @@ def batch_of(
     - decimals are Decimals, ints, or floats and strings whose shortest decimal fits the scale;
     - dates are dates or strings as 2024-01-31; timestamps are datetimes or strings as 2024-01-31T10:00:00Z,
       both with a zone (or without one if the contract names a default), Beam Timestamps, or ints of
-      microseconds since the epoch. A contract's own format of dates is for files, not for rows.
+      microseconds since the epoch. A contract's own format of dates is for files, not for rows;
+    - objects are whatever rows are, arrays lists or tuples, maps mappings or lists of pairs; a value inside that
+      doesn't fit is null, and its failure has its path.
 
     >>> contract = contract_of(pa.schema([("id", pa.int64())]))
     >>> batch_of([{"id": 7}], contract).to_pydict()
@@ -116,7 +120,15 @@ def batch_of(
             failures[place] = [failure(TYPE_RULE, None, None, message)]
             mappings[place] = {}
     columns = []
+    strange_inside: list[tuple[int, str, Any]] = []
+    closed = contract.on_schema_change != "discard_value"
     for field in contract.fields:
+        if field.children and is_supported(field.type):
+            nested = NestedColumns(as_mapping, (lambda *strange: strange_inside.append(strange)) if closed else None)
+            columns.append(nested.column(_values(mappings, field), field))
+            for place, what in nested.failures:
+                failures.setdefault(place, []).append(what)
+            continue
         column, wrong = column_of(_values(mappings, field), field)
         columns.append(column)
         for place, what in wrong.items():
@@ -124,6 +136,10 @@ def batch_of(
     fields = [(field.name, field.type) for field in contract.fields]
     if contract.on_schema_change != "discard_value":
         unknown = _unknown_fields(mappings, contract)
+        for place, path, value in strange_inside:
+            if contract.on_schema_change == "freeze":
+                raise _frozen(path, contract)
+            unknown[place][path] = value
         if contract.on_schema_change == "evolve":
             fields.append((EXTRA, pa.string()))
             columns.append(pa.array([_json_text(strange) for strange in unknown], pa.string()))
@@ -154,11 +170,15 @@ def _unknown_fields(mappings: list[Any], contract: Contract) -> list[dict[str, A
     known = {*contract.names, *(field.source_name for field in contract.fields)}
     unknown = [{shown(name): row[name] for name in row if name not in known} for row in mappings]
     if contract.on_schema_change == "freeze" and (name := next((name for row in unknown for name in row), None)):
-        raise ContractViolation(
-            f"unknown field '{name}' in rows of the contract '{contract.name}' {contract.version}, which says "
-            "onSchemaChange: freeze. Add the field to the contract, or choose discard_value, discard_row or evolve"
-        )
+        raise _frozen(name, contract)
     return unknown
+
+
+def _frozen(name: str, contract: Contract) -> ContractViolation:
+    return ContractViolation(
+        f"unknown field '{name}' in rows of the contract '{contract.name}' {contract.version}, which says "
+        "onSchemaChange: freeze. Add the field to the contract, or choose discard_value, discard_row or evolve"
+    )
 
 
 def _json_text(fields: dict[str, Any]) -> str | None:

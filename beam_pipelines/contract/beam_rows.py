@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import keyword
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Optional
 
@@ -13,6 +14,7 @@ from apache_beam.typehints.row_type import RowTypeConstraint
 from apache_beam.utils.timestamp import Timestamp
 
 from beam_pipelines.contract.model import Contract, Field
+from beam_pipelines.contract.values import is_supported
 from beam_pipelines.errors import ContractError, did_you_mean
 
 MAX_DECIMAL_DIGITS = 28
@@ -46,6 +48,14 @@ def row_type(contract: Contract) -> RowTypeConstraint:
     return RowTypeConstraint.from_fields([(field.name, _python_type(field)) for field in contract.fields])
 
 
+def _nested_type(field: Field) -> Any:
+    inner = [_python_type(child) for child in field.children]
+    if pa.types.is_struct(field.type):
+        names = [child.name for child in field.children]
+        return RowTypeConstraint.from_fields(list(zip(names, inner, strict=True)))
+    return Mapping[inner[0], inner[1]] if pa.types.is_map(field.type) else Sequence[inner[0]]  # type: ignore[valid-type]
+
+
 _PYTHON_TYPES: tuple[tuple[Any, Any], ...] = (
     (pa.types.is_string, str),
     (pa.types.is_boolean, bool),
@@ -59,6 +69,9 @@ _PYTHON_TYPES: tuple[tuple[Any, Any], ...] = (
 
 
 def _python_type(field: Field) -> Any:
+    if field.children and is_supported(field.type):
+        nested = _nested_type(field)
+        return nested if field.required else Optional[nested]  # noqa: UP045  as below
     found = next((python for is_kind, python in _PYTHON_TYPES if is_kind(field.type)), None)
     if found is None:
         known = ["string", "bool", "int32", "int64", "double", "decimal128", "date32[day]", "timestamp[us, tz=UTC]"]

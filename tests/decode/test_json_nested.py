@@ -162,14 +162,17 @@ ANY = st.recursive(
 )
 
 
-def by_hand(field: Field, value: Any, path: str, wrong: list[str]) -> Any:
+def by_hand(field: Field, value: Any, path: str, wrong: list[str], pairs: bool = False) -> Any:
     kind = field.type
-    if value is None:
-        return None
+    if value is None or (pairs and pa.types.is_map(kind) and value == []):
+        return value  # no pairs are a map without entries
     if pa.types.is_struct(kind) and isinstance(value, dict):
-        return {each.name: by_hand(each, value.get(each.name), f"{path}.{each.name}", wrong) for each in field.children}
+        return {
+            each.name: by_hand(each, value.get(each.name), f"{path}.{each.name}", wrong, pairs)
+            for each in field.children
+        }
     if pa.types.is_list(kind) and isinstance(value, list):
-        return [by_hand(field.children[0], each, f"{path}[{at}]", wrong) for at, each in enumerate(value)]
+        return [by_hand(field.children[0], each, f"{path}[{at}]", wrong, pairs) for at, each in enumerate(value)]
     if pa.types.is_map(kind) and isinstance(value, dict):
         return [
             (key, by_hand(field.children[1], each, f"{path}[{json.dumps(key)}]", wrong)) for key, each in value.items()
