@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import get_args
 
 import pyarrow as pa
+import pytest
 
-from beam_pipelines.contract import lint, parse_contract
+from beam_pipelines.contract import Contract, Field, lint, parse_contract
+from beam_pipelines.contract.compare import compare
 from beam_pipelines.contract.masks import DATE_UNITS, TIMESTAMP_UNITS
 from beam_pipelines.contract.model import OPEN_CLASSIFICATIONS, MaskMethod, OnFailure, OnSchemaChange
 from beam_pipelines.contract.odcs.extensions import OURS
@@ -22,7 +24,7 @@ def blocks(language: str) -> list[str]:
 
 
 def test_the_example_has_no_findings_and_takes_its_row() -> None:
-    [example], [row] = blocks("yaml"), blocks("json")
+    [example, _], [row] = blocks("yaml"), blocks("json")
     assert lint(example) == []
     contract = parse_contract(example)
     decoded = decode_json_lines(pa.array([row.strip().encode()]), contract)
@@ -32,9 +34,28 @@ def test_the_example_has_no_findings_and_takes_its_row() -> None:
     assert judged.good.column("ordered_at")[0].as_py().isoformat() == "2024-05-01T07:30:00+00:00"
 
 
-def test_the_python_example_runs() -> None:
-    [program] = blocks("python")
+@pytest.mark.parametrize("program", blocks("python"))
+def test_the_python_example_runs(program: str) -> None:
     exec(program, {})
+
+
+def test_the_quality_rules_are_rules() -> None:
+    head = "apiVersion: v3.1.0\nkind: DataContract\nid: orders\nversion: 1.0.0\n"
+    keys = "      - {name: order_id, logicalType: string}\n      - {name: line, logicalType: integer}\n"
+    text = head + blocks("yaml")[1] + keys
+    assert lint(text) == []
+    contract = parse_contract(text)
+    assert [rule.name for rule in contract.row_rules] == ["positive"]
+    assert len(contract.data_set_rules) == 4
+
+
+def test_the_comparison_is_what_the_command_prints() -> None:
+    line = {name: Field.array("lines", Field.object("item", [Field("sku", pa.string(), pattern=pattern)]))
+            for name, pattern in (("old", None), ("new", "^[A-Z]"))}  # fmt: skip
+    old = Contract("orders", (Field("price", pa.int64(), maximum=100), line["old"]), version="1.0.0")
+    new = Contract("orders", (Field("price", pa.int64(), maximum=200), line["new"]), version="2.0.0")
+    for change in compare(old, new):
+        assert f"\n{change}\n" in TEXT
 
 
 def test_every_word_of_ours_is_in_the_page() -> None:
