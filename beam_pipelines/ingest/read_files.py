@@ -47,7 +47,8 @@ class ReadFiles(beam.PTransform):
 
     What a file is, is told by its content and then by its name (`ingest.sniff`), unless `format` and
     `compression` say so; they hold for all files. Patterns are matched when the pipeline runs; one that
-    matches no file fails the run, as does a file that may not be read or is gone (`list_inputs`).
+    matches no file fails the run, as does a file that may not be read or is gone (`list_inputs`). Or else
+    `files` are read, of what has been listed before, and patterns aren't looked at.
 
     | format | a record is |
     | --- | --- |
@@ -99,6 +100,7 @@ class ReadFiles(beam.PTransform):
         *,
         columns: Sequence[str] | None = None,
         xml_row: str | None = None,
+        files: Sequence[InputFile] | None = None,
         max_record_bytes: int = MAX_RECORD_BYTES,
         split_bytes: int = SPLIT_BYTES,
         max_batch_rows: int = MAX_BATCH_ROWS,
@@ -106,7 +108,8 @@ class ReadFiles(beam.PTransform):
     ) -> None:
         super().__init__()
         self._patterns = [patterns] if isinstance(patterns, str) else list(patterns)
-        if not self._patterns:
+        self._files = None if files is None else list(files)
+        if not self._patterns and files is None:
             list_inputs(self._patterns)
         if split_bytes < 1:
             raise UsageError(f"split_bytes: {split_bytes} is not allowed: at least 1")
@@ -126,7 +129,7 @@ class ReadFiles(beam.PTransform):
         ranges = (
             begin
             # One element, so that a file which several patterns name is read once.
-            | "Patterns" >> beam.Create([self._patterns])
+            | "Patterns" >> beam.Create([(self._patterns, self._files)])
             | "List" >> beam.ParDo(_ListRanges(self._options, self._split_bytes)).with_output_types(Range)
             | "Spread" >> beam.Reshuffle()
         )
@@ -138,8 +141,9 @@ class _ListRanges(beam.DoFn):
         self._options = options
         self._split_bytes = split_bytes
 
-    def process(self, patterns: list[str]) -> Iterator[Range]:
-        for file in list_inputs(patterns):
+    def process(self, given: tuple[list[str], list[InputFile] | None]) -> Iterator[Range]:
+        patterns, files = given
+        for file in list_inputs(patterns) if files is None else (InputFile(*each) for each in files):
             # Small files aren't opened here, where only one worker is at work.
             format = self._splittable(file) if file.size > self._split_bytes else ""
             if format == "parquet":

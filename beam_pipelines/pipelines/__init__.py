@@ -23,6 +23,7 @@ from beam_pipelines.errors import UsageError, did_you_mean
 
 PIPELINES: dict[str, str] = {
     "event_analytics": "beam_pipelines.pipelines.event_analytics",
+    "files_to_lake": "beam_pipelines.pipelines.files_to_lake",
 }
 """Name → module of the pipelines that come with the package."""
 

@@ -18,7 +18,7 @@ from beam_pipelines.sink.commit import AtStep, no_step
 from beam_pipelines.sink.folder_writer import WrittenFile
 from beam_pipelines.sink.lake import WrittenRecord
 from beam_pipelines.sink.outline import outline
-from beam_pipelines.sink.publishing import finalize, utc_now
+from beam_pipelines.sink.publishing import finalize, nothing_to_check, utc_now
 from beam_pipelines.sink.runs import RunIdentity
 from beam_pipelines.sink.streaming import CommitStream
 
@@ -50,8 +50,9 @@ class FinalizeRun(beam.PTransform):
     A stream has no last step: its files are published bundle by bundle, and its manifest when it ends, if it ends.
     See `sink.streaming`.
 
+    `before_commit` is called when the run balances, and may refuse it by a UsageError; a stream doesn't call it.
     `clock` tells the time that the manifest is created at; `at_step` is called between the steps of the
-    commit (tests kill the process there). Both must be picklable.
+    commit (tests kill the process there). They must be picklable.
 
     >>> import os, tempfile
     >>> lake = tempfile.mkdtemp()
@@ -69,10 +70,12 @@ class FinalizeRun(beam.PTransform):
         run: RunIdentity,
         *,
         max_dead_letter_rate: float | None = None,
+        before_commit: Callable[[], None] = nothing_to_check,
         clock: Callable[[], datetime] = utc_now,
         at_step: AtStep = no_step,
     ) -> None:
         super().__init__()
+        self._before_commit = before_commit
         self._max_dead_letter_rate = max_dead_letter_rate
         self._output = storage.root_of(output)
         self._run = run
@@ -117,7 +120,7 @@ class FinalizeRun(beam.PTransform):
             | "Together" >> beam.GroupByKey()
             | "Publish"
             >> beam.ParDo(
-                _Publish(self._output, run, self._max_dead_letter_rate, self._clock, self._at_step)
+                _Publish(self._output, run, self._max_dead_letter_rate, self._before_commit, self._clock, self._at_step)
             ).with_output_types(str)
         )
 
@@ -128,9 +131,11 @@ class _Publish(beam.DoFn):
         output: str,
         run: RunIdentity,
         max_dead_letter_rate: float | None,
+        before_commit: Callable[[], None],
         clock: Callable[[], datetime],
         at_step: AtStep,
     ) -> None:
+        self._before_commit = before_commit
         self._max_dead_letter_rate = max_dead_letter_rate
         self._output = output
         self._run = run
@@ -151,6 +156,7 @@ class _Publish(beam.DoFn):
             files,
             entries,
             max_dead_letter_rate=self._max_dead_letter_rate,
+            before_commit=self._before_commit,
             clock=self._clock,
             at_step=self._at_step,
         )

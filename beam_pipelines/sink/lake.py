@@ -75,6 +75,7 @@ class WriteToLake(beam.PTransform):
         row_group_rows: int = ROW_GROUP_ROWS,
         row_group_bytes: int = ROW_GROUP_BYTES,
         file_bytes: int = FILE_BYTES,
+        empty_file: bool = True,
     ) -> None:
         super().__init__()
         _one_of("folder", folder, FOLDERS)
@@ -83,6 +84,7 @@ class WriteToLake(beam.PTransform):
             raise UsageError(f"format '{format}' is not possible for dead letters, only parquet and jsonl")
         if format == "avro":
             avro_schema(schema)
+        self._empty_file = empty_file and folder != dead_letter_files.FOLDER
         check_run_id(run_id)
         check_partition_columns(schema, partition_by)
         self._layout = FolderLayout(
@@ -106,7 +108,7 @@ class WriteToLake(beam.PTransform):
             | "InOneWindow" >> beam.WindowInto(GlobalWindows())
             | "WriteFiles" >> beam.ParDo(_WriteFiles(self._layout)).with_output_types(WrittenRecord)
         )
-        if self._layout.folder == dead_letter_files.FOLDER:
+        if not self._empty_file:
             return written
         empty = (
             batches.pipeline

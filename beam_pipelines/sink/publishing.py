@@ -10,6 +10,7 @@ from importlib import metadata
 
 import beam_pipelines
 from beam_pipelines import ledger
+from beam_pipelines.errors import UsageError
 from beam_pipelines.ledger import Balance, LedgerEntry
 from beam_pipelines.sink import commit, runs, storage
 from beam_pipelines.sink.commit import AtStep, Manifest, no_step
@@ -29,6 +30,10 @@ def utc_now() -> datetime:
     return datetime.now(timezone.utc)
 
 
+def nothing_to_check() -> None:
+    """Do nothing before a commit."""
+
+
 def finalize(
     output: str,
     run: RunIdentity,
@@ -36,6 +41,7 @@ def finalize(
     entries: Iterable[LedgerEntry],
     *,
     max_dead_letter_rate: float | None = None,
+    before_commit: Callable[[], None] = nothing_to_check,
     clock: Callable[[], datetime] = utc_now,
     at_step: AtStep = no_step,
 ) -> Manifest:
@@ -55,6 +61,11 @@ def finalize(
             _refuse_unbalanced(output, run, balance, roots)
             _refuse_too_many_dead_letters(output, run, balance, roots, max_dead_letter_rate)
             _refuse_low_quality(output, run, balance, roots)
+            try:
+                before_commit()
+            except UsageError:
+                commit.abandon(output, run.run_id, roots)
+                raise
             at_step("balanced")
             return commit.commit(output, run, manifest_of(output, run, files, balance, clock()), roots, at_step)
     except OSError as refused:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from beam_pipelines.pipelines import PIPELINES
-from tests.conformance import road
+from tests.conformance import catching_up, road
 from tests.conformance.conftest import Started
 
 
@@ -30,5 +30,12 @@ def test_event_analytics_agrees_with_fn_api_in_every_column(lake: Path, road_on_
     assert road.whole(lake) == road.whole(road_on_fn_api)
 
 
+def test_files_to_lake_reads_every_format_and_each_file_in_one_run(on: Started) -> None:
+    lake = on.folder / "caught_up"
+    ended = on.run("files_to_lake", catching_up.run, on.folder / "catching_up", lake)
+    assert ended.well, ended.log
+    assert catching_up.found(lake) == catching_up.expected()
+
+
 def test_every_pipeline_is_here() -> None:
-    assert set(PIPELINES) == {"event_analytics"}
+    assert set(PIPELINES) == {"event_analytics", "files_to_lake"}

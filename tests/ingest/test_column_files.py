@@ -177,7 +177,7 @@ def test_ranges_have_each_row_once(tmp_path: Path, kind: str) -> None:
     path.write_bytes(FILES[kind])
     whole = read(FILES[kind])[0]
     for split_bytes in (200, 5_000, 100_001):
-        listing = _ListRanges(ReadOptions(), split_bytes).process([str(path)])
+        listing = _ListRanges(ReadOptions(), split_bytes).process(([str(path)], None))
         rows: list[dict[str, Any]] = []
         parts = list(listing)[::-1]
         assert len(parts) > (1 if split_bytes < 100_000 else 0)

@@ -191,7 +191,7 @@ def test_only_plain_json_lines_are_read_in_ranges(tmp_path: Path) -> None:
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
     listing = _ListRanges(ReadOptions(), split_bytes=20_000)
-    ranges = [(Path(path).name, start, stop) for path, _, start, stop in listing.process([f"{tmp_path}/*"])]
+    ranges = [(Path(path).name, start, stop) for path, _, start, stop in listing.process(([f"{tmp_path}/*"], None))]
     assert Counter(name for name, _, _ in ranges) == {"a.jsonl": 6, "b.csv": 1, "c.jsonl.gz": 1, "d.csv": 6}
     assert [stop for _, _, stop in ranges[:5]] == [start for _, start, _ in ranges[1:6]]
     assert ranges[5][2] is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import apache_beam as beam
 import pyarrow as pa
@@ -15,6 +15,7 @@ from beam_pipelines.pipelines.option_groups.writing import WritingOptions
 from beam_pipelines.pipelines.steps.dead_letter_topic import queue_letters
 from beam_pipelines.sink.finalize import FinalizeRun
 from beam_pipelines.sink.lake import Folder, WriteDeadLetters, WriteToLake, WrittenRecord
+from beam_pipelines.sink.publishing import nothing_to_check
 from beam_pipelines.sink.runs import RunIdentity
 
 
@@ -55,7 +56,9 @@ class Account:
             queue_letters(outcome.dead_letters, self._options.dead_letter_topic, self._run, f"Queue{what}")
         return outcome.good
 
-    def writer(self, folder: Folder, schema: pa.Schema, partition_by: Sequence[str] = ()) -> WriteToLake:
+    def writer(
+        self, folder: Folder, schema: pa.Schema, partition_by: Sequence[str] = (), *, empty_file: bool = True
+    ) -> WriteToLake:
         """What writes batches of a schema as the options say. UsageError for what doesn't go together in them."""
         options = self._options
         return WriteToLake(
@@ -67,6 +70,7 @@ class Account:
             format=options.output_format,
             codec=options.codec,
             level=options.codec_level,
+            empty_file=empty_file,
         )
 
     def add(
@@ -80,8 +84,11 @@ class Account:
         if ledger is not None:
             self._ledgers.append(ledger)
 
-    def close(self) -> beam.PCollection[str]:
+    def close(self, before_commit: Callable[[], None] = nothing_to_check) -> beam.PCollection[str]:
         """Wire the run's last step, and return the manifest."""
         return (self._files, self._ledgers) | "Finalize" >> FinalizeRun(
-            self._options.output, self._run, max_dead_letter_rate=self._options.max_dead_letter_rate
+            self._options.output,
+            self._run,
+            max_dead_letter_rate=self._options.max_dead_letter_rate,
+            before_commit=before_commit,
         )

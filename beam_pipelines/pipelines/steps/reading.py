@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import apache_beam as beam
 import pyarrow as pa
@@ -12,6 +13,7 @@ from beam_pipelines.decode.dialect import CsvDialect
 from beam_pipelines.decode.fixed_width import FixedWidthLayout
 from beam_pipelines.decode.transform import DecodeBatches
 from beam_pipelines.errors import UsageError, did_you_mean
+from beam_pipelines.ingest.inputs import InputFile
 from beam_pipelines.ingest.read_dead_letters import ReadDeadLetters
 from beam_pipelines.ingest.read_files import ReadFiles
 from beam_pipelines.ingest.replay_files import ReplayFiles
@@ -59,17 +61,23 @@ def columns_of(contract: Contract) -> tuple[str, ...] | None:
 
 
 def read_rows(
-    pipeline: beam.Pipeline, options: ReadingOptions, contract: Contract, account: Account
+    pipeline: beam.Pipeline,
+    options: ReadingOptions,
+    contract: Contract,
+    account: Account,
+    files: Sequence[InputFile] | None = None,
 ) -> beam.PCollection[pa.RecordBatch]:
-    """Batches of valid rows."""
+    """Batches of valid rows; of `files` only, if given."""
     dialect, layout = dialect_of(options), layout_of(options)
-    read = _source(options, contract, dialect)
+    read = _source(options, contract, dialect, files)
     raw = account.settle("Unreadable", pipeline | "Read" >> read)
     decoded = raw | "Decode" >> DecodeBatches(contract, dialect=dialect, layout=layout)
     return account.settle("Invalid", decoded | "Validate" >> ValidateBatches(contract))
 
 
-def _source(options: ReadingOptions, contract: Contract, dialect: CsvDialect) -> beam.PTransform:
+def _source(
+    options: ReadingOptions, contract: Contract, dialect: CsvDialect, files: Sequence[InputFile] | None
+) -> beam.PTransform:
     """What reads the input: raw batches, and what can't be read."""
     if options.format == "dead_letters":
         return ReadDeadLetters(options.input)
@@ -99,6 +107,7 @@ def _source(options: ReadingOptions, contract: Contract, dialect: CsvDialect) ->
         dialect,
         columns=columns_of(contract),
         xml_row=options.xml_row,
+        files=files,
     )
 
 
