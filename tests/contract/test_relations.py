@@ -83,3 +83,25 @@ def test_small_slips_in_python_are_told() -> None:
     listed = Contract("t", [Field("a", pa.int64())])  # type: ignore[arg-type]
     assert listed == Contract("t", (Field("a", pa.int64()),))
     assert hash(listed.name)
+
+
+def deep(levels: int) -> str:
+    """A contract whose one field is so many arrays inside each other."""
+    item = "{logicalType: string}"
+    for _ in range(levels - 1):
+        item = f"{{logicalType: array, items: {item}}}"
+    head = "apiVersion: v3.1.0\nkind: DataContract\nid: d\nversion: 1.0.0\nschema:\n  - name: d\n    properties:\n"
+    return f"{head}      - {{name: a, logicalType: array, items: {item}}}\n"
+
+
+def test_nesting_is_bounded_with_a_clear_refusal() -> None:
+    assert parse_contract(deep(15)).names == ("a",)
+    with pytest.raises(ContractError, match="16 objects and arrays deep; at most 15 are read"):
+        parse_contract(deep(16))
+    with pytest.raises(ContractError, match="nested deeper than 100 levels"):
+        parse_contract(deep(5000))
+    field = Field("x", pa.int64())
+    for _ in range(40):
+        field = Field.array("x", field)
+    with pytest.raises(ContractError, match="40 objects and arrays deep"):
+        Contract("d", (field,))
