@@ -43,7 +43,7 @@ class KeyIndex:
 
     def __init__(self, table: pa.RecordBatch, keys: Sequence[str]) -> None:
         self._keys = [plain(table.column(key)) for key in keys]
-        known = np.flatnonzero(_all_valid(self._keys, table.num_rows))
+        known = np.flatnonzero(all_valid(self._keys, table.num_rows))
         hashes = hash_rows(table, keys)[known]
         order = np.argsort(hashes, kind="stable")
         self._rows = known[order]
@@ -64,7 +64,7 @@ class KeyIndex:
         places = np.minimum(_search(self._hashes, wanted), len(self._hashes) - 1)
         first = self._starts[places]
         counts = np.where(self._hashes[places] == wanted, self._starts[places + 1] - first, 0)
-        counts[~_all_valid(columns, batch.num_rows)] = 0
+        counts[~all_valid(columns, batch.num_rows)] = 0
         ends = np.cumsum(counts)
         total = int(ends[-1]) if len(ends) else 0
         for start in range(0, total, MAX_PAIRS):
@@ -106,7 +106,7 @@ class TimeIndex:
     def __init__(self, table: pa.RecordBatch, keys: Sequence[str], time: str) -> None:
         self._keys = [plain(table.column(key)) for key in keys]
         times = _micros(table.column(time))
-        known = np.flatnonzero(_all_valid([*self._keys, table.column(time)], table.num_rows))
+        known = np.flatnonzero(all_valid([*self._keys, table.column(time)], table.num_rows))
         hashes, times = hash_rows(table, keys)[known], times[known]
         self._hashes, codes = np.unique(hashes, return_inverse=True)
         self._times = np.unique(times)
@@ -127,7 +127,7 @@ class TimeIndex:
         """The pairs, of which each row of the batch is in one at most; `tolerance` is in microseconds."""
         columns = [plain(batch.column(key)) for key in keys]
         wanted = hash_rows(batch, keys)
-        known = _all_valid([*columns, batch.column(time)], batch.num_rows)
+        known = all_valid([*columns, batch.column(time)], batch.num_rows)
         if not len(self._rows):
             return Pairs(np.empty(0, np.int64), np.empty(0, np.int64))
         codes = np.minimum(_search(self._hashes, wanted), len(self._hashes) - 1)
@@ -174,7 +174,8 @@ def plain(values: pa.Array) -> pa.Array:
     return values
 
 
-def _all_valid(columns: Sequence[pa.Array], rows: int) -> npt.NDArray[np.bool_]:
+def all_valid(columns: Sequence[pa.Array], rows: int) -> npt.NDArray[np.bool_]:
+    """Which rows have a value in every one of the columns."""
     known = np.ones(rows, bool)
     for values in columns:
         if values.null_count:

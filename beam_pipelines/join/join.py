@@ -21,10 +21,11 @@ from beam_pipelines.contract.derived import Masks, as_contract, derived_field, r
 from beam_pipelines.contract.field import Field
 from beam_pipelines.contract.model import Contract
 from beam_pipelines.errors import ExpressionError, UsageError, did_you_mean
-from beam_pipelines.join.index import KeyIndex, Pairs, TimeIndex, plain
+from beam_pipelines.join.index import KeyIndex, Pairs, TimeIndex, all_valid, plain
 
-How = Literal["left", "inner", "required"]
-"""What becomes of a row that finds nothing: it stays with nulls, is counted as filtered, or is a dead letter."""
+How = Literal["left", "inner", "required", "references"]
+"""What becomes of a row that finds nothing: it stays with nulls, is counted as filtered, or is a dead letter; with
+references it is a dead letter unless its key has a null, which refers to nothing, as SQL's foreign keys have it."""
 
 UNMATCHED = "join.unmatched"
 """Rule of a dead letter: the row's key is not in the table."""
@@ -140,24 +141,33 @@ class Join:
                 added = len(pairs.batch) - (int(np.count_nonzero(found)) - before)
                 yield Changed([self._together(batch, table, pairs)], None, (Counted(ledger.ADDED, added),))
             found[pairs.batch] = True
-        missing = ~found
-        lost = int(np.count_nonzero(missing))
-        counted = [Counted(ledger.UNMATCHED, lost, self.name)]
+        stay = self._staying(batch, found)
+        alone, gone = np.flatnonzero(stay & ~found), ~stay
+        lost = int(np.count_nonzero(gone))
+        counted = [Counted(ledger.UNMATCHED, len(alone) + lost, self.name)]
         if self.how == "inner":
             counted.append(Counted(ledger.FILTERED, lost, UNMATCHED))
         good = []
         if not self.many:
-            good.append(self._in_place(batch, table, found))
-        elif self.how == "left" and lost:
-            good.append(self._together(batch, table, Pairs(np.flatnonzero(missing), np.full(lost, -1))))
-        refused = self._refused(batch, missing) if self.how == "required" and lost else None
+            good.append(self._in_place(batch, table, stay))
+        elif len(alone):
+            good.append(self._together(batch, table, Pairs(alone, np.full(len(alone), -1))))
+        refused = self._refused(batch, gone) if self.how in ("required", "references") and lost else None
         yield Changed(good, refused, tuple(counted))
 
-    def _in_place(self, batch: pa.RecordBatch, table: PreparedTable, found: npt.NDArray[np.bool_]) -> pa.RecordBatch:
+    def _staying(self, batch: pa.RecordBatch, found: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Which rows go on: those that found something, and those that needn't."""
+        if self.how == "left":
+            return np.ones(len(found), bool)
+        if self.how == "references":
+            return found | ~all_valid([batch.column(key) for key in self.keys], len(found))
+        return found
+
+    def _in_place(self, batch: pa.RecordBatch, table: PreparedTable, stay: npt.NDArray[np.bool_]) -> pa.RecordBatch:
         """Each row with at most one of the table's: rows aren't copied, columns are appended."""
         places = table.places
-        if self.how != "left" and not found.all():
-            batch, places = batch.filter(pa.array(found)), places[found]
+        if not stay.all():
+            batch, places = batch.filter(pa.array(stay)), places[stay]
         return self._with_columns(batch, table.rows, places)
 
     def _together(self, batch: pa.RecordBatch, table: PreparedTable, pairs: Pairs) -> pa.RecordBatch:
@@ -285,7 +295,7 @@ def _taken(field: Field, name: str, looked_up: Sequence[Field], how: How, masks:
 
     A table that only has a schema says nothing of what may be shown: its columns are derived from the key.
     """
-    required = field.required and how != "left"
+    required = field.required and how in ("inner", "required")
     if name in masks or any(key.sensitive for key in looked_up):
         hint = f"give the table a contract, or say what may be shown (--mask_derived '{name}=none')"
         return derived_field(name, field.type, [field, *looked_up], masks, required=required, how=hint)

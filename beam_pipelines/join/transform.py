@@ -40,8 +40,8 @@ class JoinTable(beam.PTransform):
     table's columns that are wanted, as SQL has them (`"name AS airline, lat"`; default: all but keys).
 
     A row that finds nothing stays with nulls (`how="left"`), is counted as filtered (`"inner"`), or is a dead
-    letter of rule `join.unmatched` (`"required"`: referential integrity; `take=""` takes nothing and checks
-    only). How many there are is in the ledger, as `unmatched`.
+    letter of rule `join.unmatched` (`"required"`, or `"references"`, which lets a null in the key pass, as SQL's
+    foreign keys do; `take=""` takes nothing and checks only). How many there are is in the ledger, as `unmatched`.
 
     The table's key must be unique, or the run fails and says so; with `many=True` a row becomes one for each
     row it finds, and the ledger has what came in addition. `as_of=AsOf("time", tolerance=…)` finds the latest
@@ -157,8 +157,9 @@ class JoinBatches(beam.PTransform):
 
     Each left row becomes one for each right row whose key columns are equal; `on`, `take` and `as_of` are as in
     JoinTable. A left row that finds nothing stays with nulls (`how="left"`), is counted as filtered
-    (`"inner"`) or is a dead letter (`"required"`). There is no full join: a row that only the right side has
-    would lack what the left's contract requires. Right rows that nobody found are in the ledger, as unmatched.
+    (`"inner"`) or is a dead letter (`"required"`, `"references"`). There is no full join: a row that only the right
+    side has would lack what the left's contract requires. Right rows that nobody found are in the ledger, as
+    unmatched.
 
     Both sides are shuffled, by a hash of their key, to `shards`. A worker holds the right rows of one shard at
     a time, with 24 bytes of index a row (48 with `as_of`), and passes the left ones by: the smaller side goes

@@ -86,7 +86,8 @@ class PivotBatches(beam.PTransform):
             .with_output_types(pa.RecordBatch, **{outcome.LEDGER: LedgerEntry})
             .with_outputs(outcome.LEDGER, main=outcome.GOOD)
         )
-        entries = (sharded[outcome.LEDGER], made[outcome.LEDGER]) | "Ledger" >> beam.Flatten()
+        merged = made[outcome.LEDGER] | "InOneWindow" >> WindowInto(GlobalWindows())
+        entries = (sharded[outcome.LEDGER], merged) | "Ledger" >> beam.Flatten()
         return Deduplicated(made[outcome.GOOD], entries)
 
 

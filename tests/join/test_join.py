@@ -80,7 +80,7 @@ def joined(join: Join, left: pa.RecordBatch, right: pa.RecordBatch) -> tuple[lis
 
 
 @settings(max_examples=60, deadline=None)
-@given(lefts=LEFTS, rights=RIGHTS, how=st.sampled_from(["left", "inner", "required"]))
+@given(lefts=LEFTS, rights=RIGHTS, how=st.sampled_from(["left", "inner", "required", "references"]))
 def test_every_pair_of_equal_keys_is_found(
     database: duckdb.DuckDBPyConnection, lefts: list[dict[str, Any]], rights: list[dict[str, Any]], how: Any
 ) -> None:
@@ -89,10 +89,11 @@ def test_every_pair_of_equal_keys_is_found(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(index, "MAX_PAIRS", 3)
         rows, counts, refused = joined(join, left, right)
-    kind = "LEFT" if how == "left" else "INNER"
-    theirs = database.execute(f"SELECT l.row, r.x FROM l {kind} JOIN r ON l.n = r.m AND l.s = r.s").fetchall()
+    kind = "LEFT" if how in ("left", "references") else "INNER"
+    refers = "WHERE r.x IS NOT NULL OR l.n IS NULL OR l.s IS NULL" if how == "references" else ""
+    theirs = database.execute(f"SELECT l.row, r.x FROM l {kind} JOIN r ON l.n = r.m AND l.s = r.s {refers}").fetchall()
     assert Counter(row[3:] for row in rows) == Counter(theirs)
-    lost = left.num_rows - len({row[3] for row in rows}) if how != "left" else sum(row[4] is None for row in rows)
+    lost = left.num_rows - len({row[3] for row in rows if row[4] is not None})
     assert counts["unmatched"] == lost
     assert left.num_rows + counts["added"] == len(rows) + counts["filtered"] + refused
 

@@ -116,6 +116,25 @@ def test_rows_are_joined_derived_filtered_and_selected_as_duckdb_does(place: Pat
     assert {each["rule"] for each in unmatched} == {"shops.csv", "prices.csv"}
 
 
+def test_a_foreign_key_of_the_contract_is_checked_and_a_null_refers_to_nothing(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = "relationships: [{type: foreignKey, to: shops.shop}]"
+    related = CONTRACT.replace("{name: shop, logicalType: string}", f"{{name: shop, logicalType: string, {key}}}")
+    shops = "  - name: shops\n    properties: [{name: shop, logicalType: string}]\n"
+    (place / "orders.odcs.yaml").write_text(related + shops)
+    (place / "orders.odcs.yaml").rename(place / "both.odcs.yaml")
+    contract = ["--contract", f"{place}/both.odcs.yaml#orders"]
+    asked = [part for part in arguments(place) if part not in ("--contract", f"{place}/orders.odcs.yaml")] + contract
+    assert main([*asked, "--references", f"shop={place}/shops.csv"]) == 2
+    assert "no foreign key of orders refers to 'shop'. Did you mean 'shops'?" in capsys.readouterr().err
+    described = f"shops={place}/shops.csv contract {place}/both.odcs.yaml#shops"
+    assert main([*asked, "--references", described]) == 0
+    balance = json.loads((place / "lake/_runs/r/balance.json").read_text())
+    unknown = sum(row["shop"] == "x" for row in ORDERS)
+    assert (balance["dead_letters_by_rule"], balance["written"]) == ({"join.unmatched": unknown}, 40 - unknown)
+
+
 def test_columns_become_rows_and_rows_columns(place: Path) -> None:
     assert (
         main(

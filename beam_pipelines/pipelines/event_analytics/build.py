@@ -11,7 +11,7 @@ from beam_pipelines.pipelines.event_analytics import EventAnalyticsOptions
 from beam_pipelines.pipelines.steps.account import Account
 from beam_pipelines.pipelines.steps.aggregating import write_aggregates
 from beam_pipelines.pipelines.steps.identity import identify_run
-from beam_pipelines.pipelines.steps.join_grammar import parse_join
+from beam_pipelines.pipelines.steps.join_grammar import tables_of
 from beam_pipelines.pipelines.steps.quality import check_quality
 from beam_pipelines.pipelines.steps.reading import contract_of, dialect_of, read_rows
 from beam_pipelines.pipelines.steps.scoring import score_rows
@@ -24,7 +24,7 @@ def identify(options: EventAnalyticsOptions) -> RunIdentity:
 
     UsageError when there is nothing to read or the output can't be written.
     """
-    tables = [parse_join(text).file for text in options.join]
+    tables = tables_of(options.join, options.references)
     return identify_run("event_analytics", options, options, contract_of(options), tables)
 
 

@@ -30,6 +30,14 @@ class TransformingOptions:
         metavar="DURATION",
         check=_duration,
     )
+    references: tuple[str, ...] = option(
+        "Where the table is that a foreign key of the contract refers to: 'customers=customers.csv', or "
+        "'customers=customers.csv contract customers.odcs.yaml'. Rows that refer to nothing in it are dead letters.",
+        default=(),
+        group="transform",
+        metavar="NAME=FILE",
+        example="customers=customers.csv",
+    )
     flatten: tuple[str, ...] = option(
         "Structs to replace by a column for each of their fields, address_city; * for all of them.",
         default=(),
@@ -59,9 +67,9 @@ class TransformingOptions:
         example="shop on month (jan, feb) using sales",
     )
     join: tuple[str, ...] = option(
-        "Table to look rows up in: '[left|inner|required] FILE [contract FILE] on KEY [= TABLE_KEY] "
+        "Table to look rows up in: '[left|inner|required|references] FILE [contract FILE] on KEY [= TABLE_KEY] "
         "[asof TIME [= TABLE_TIME] [within 3h]] [take (COLUMNS)]'. left keeps rows that find nothing, inner filters "
-        "them, required makes them dead letters. Several keys stand in brackets.",
+        "them, required makes them dead letters (references: unless the key is null). Several keys stand in brackets.",
         default=(),
         group="transform",
         metavar="SPEC",

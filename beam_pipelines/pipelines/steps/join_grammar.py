@@ -7,16 +7,16 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import NamedTuple, cast
 
-from beam_pipelines.contract import Mask
+from beam_pipelines.contract import Contract, Mask
 from beam_pipelines.contract.field import parse_mask
-from beam_pipelines.errors import UsageError
+from beam_pipelines.errors import UsageError, did_you_mean
 from beam_pipelines.join.join import AsOf, How
 from beam_pipelines.window.duration import parse_duration
 
 _WORD = r"""(?:"[^"]+"|[^\s(),=]+)"""
 _PAIR = rf"{_WORD}(?:\s*=\s*{_WORD})?"
 _JOIN = re.compile(
-    rf"""\s*(?:(?P<how>left|inner|required)\s+)?
+    rf"""\s*(?:(?P<how>left|inner|required|references)\s+)?
     (?:'(?P<quoted>[^']+)'|(?P<file>\S+))
     (?:\s+contract\s+(?:'(?P<quoted_contract>[^']+)'|(?P<contract>\S+)))?
     \s+on\s+(?:\((?P<keys>[^()]+)\)|(?P<key>{_PAIR}))
@@ -25,8 +25,9 @@ _JOIN = re.compile(
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
 _FORM = (
-    "'[left|inner|required] FILE [contract FILE] on KEY [= TABLE_KEY] [asof TIME [= TABLE_TIME] [within DURATION]] "
-    "[take (COLUMNS)]', as in 'airlines.csv on carrier take (name as airline)'"
+    "'[left|inner|required|references] FILE [contract FILE] on KEY [= TABLE_KEY] "
+    "[asof TIME [= TABLE_TIME] [within DURATION]] [take (COLUMNS)]', "
+    "as in 'airlines.csv on carrier take (name as airline)'"
 )
 
 
@@ -93,6 +94,27 @@ def parse_join(text: str) -> JoinSpec:
     )
 
 
+def parse_reference(text: str, contract: Contract) -> list[JoinSpec]:
+    """Read one `--references`: a join that only checks, for each foreign key that refers there.
+
+    UsageError when the contract has no such foreign key.
+    """
+    match = re.fullmatch(r"\s*([^=\s]+)\s*=\s*(\S+)(?:\s+contract\s+(\S+))?\s*", text, re.IGNORECASE)
+    if match is None:
+        raise UsageError(f"--references: '{text}' doesn't have the form NAME=FILE, as in 'customers=customers.csv'")
+    name, file, described = match.groups()
+    meant = [each for each in contract.relationships if each.to == name]
+    if not meant:
+        known = {each.to for each in contract.relationships}
+        raise UsageError(
+            f"--references: no foreign key of {contract.name} refers to '{name}'." + did_you_mean(name, known)
+        )
+    return [
+        JoinSpec(file, described, "references", tuple(zip(each.fields, each.to_fields, strict=True)), None, "")
+        for each in meant
+    ]
+
+
 def parse_unpivot(text: str) -> UnpivotSpec:
     """Read `--unpivot`.
 
@@ -116,6 +138,16 @@ def parse_pivot(text: str) -> PivotSpec:
     if match is None:
         raise UsageError(f"--pivot: '{text}' doesn't have the form 'KEYS on NAMES (NAME, …) using VALUES'")
     return PivotSpec(_names(match[1]), _bare(match[2]), _names(match[3]), _bare(match[4]))
+
+
+def tables_of(joins: Iterable[str], references: Iterable[str]) -> list[str]:
+    """The files in which rows are looked up.
+
+    >>> tables_of(["a.csv on b"], ["c=d.csv"])
+    ['a.csv', 'd.csv']
+    """
+    refers = (text.partition("=")[2].split() for text in references)
+    return [*(parse_join(text).file for text in joins), *(words[0] for words in refers if words)]
 
 
 def parse_masks(texts: Iterable[str]) -> dict[str, Mask | None]:

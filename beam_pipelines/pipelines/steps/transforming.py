@@ -1,7 +1,7 @@
 """Change rows as the options say, from validated to masked ones; they are never seen clear after that.
 
-In this order: flatten, explode, unpivot, pivot, join, derive, select; duplicates went before. Each condition of
-`--where` runs at the first place where its columns are there and none of them is yet to be changed.
+In this order: references, flatten, explode, unpivot, pivot, join, derive, select; duplicates went before. Each
+condition of `--where` runs at the first place where its columns are there and none of them is yet to be changed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,14 @@ from beam_pipelines.errors import ExpressionError, UsageError, did_you_mean
 from beam_pipelines.join.transform import JoinTable
 from beam_pipelines.pipelines.option_groups.transforming import TransformingOptions
 from beam_pipelines.pipelines.steps.account import Account
-from beam_pipelines.pipelines.steps.join_grammar import parse_join, parse_masks, parse_pivot, parse_unpivot
+from beam_pipelines.pipelines.steps.join_grammar import (
+    JoinSpec,
+    parse_join,
+    parse_masks,
+    parse_pivot,
+    parse_reference,
+    parse_unpivot,
+)
 from beam_pipelines.pipelines.steps.tables import read_table
 from beam_pipelines.transform.changes_transform import (
     DeriveColumns,
@@ -92,6 +99,9 @@ class _Changes:
 
     def of(self, rows: Rows) -> Rows:
         options = self._options
+        checks = [spec for text in options.references for spec in parse_reference(text, rows.contract)]
+        for number, spec in enumerate(checks, 1):
+            rows = Rows(self._join(rows, spec, f"{spec.name} reference {number}", "references").batches, rows.contract)
         rows = self._filter(rows, {*options.explode, *self._derived})
         if options.flatten:
             rows = self._filter(self._flatten(rows), {*options.explode, *self._derived})
@@ -102,7 +112,8 @@ class _Changes:
         if options.pivot is not None:
             rows = self._filter(self._pivot(rows, options.pivot), {*self._derived})
         for number, text in enumerate(options.join, 1):
-            rows = self._filter(self._join(rows, text, number), {*self._derived})
+            spec = parse_join(text)
+            rows = self._filter(self._join(rows, spec, f"{spec.name} {number}", "join"), {*self._derived})
         if self._derived:
             rows = self._derive(rows)
         rows = self._filter(rows, set(), last=True)
@@ -144,11 +155,9 @@ class _Changes:
         self._account.add(ledger=wide.ledger)
         return Rows(wide.good, pivot.contract)
 
-    def _join(self, rows: Rows, text: str, number: int) -> Rows:
-        spec = parse_join(text)
-        label = f"{spec.name} {number}"
+    def _join(self, rows: Rows, spec: JoinSpec, label: str, option: str) -> Rows:
         table = read_table(rows.batches.pipeline, spec, self._dialect, label)
-        with _naming("join"):
+        with _naming(option):
             join = JoinTable(
                 rows.contract,
                 table.batches,
@@ -162,7 +171,7 @@ class _Changes:
             )
         self._masks_of(name for name in join.contract.names if name not in rows.contract.names)
         joined = rows.batches | f"Join {label}" >> join
-        return Rows(self._account.settle(f"Unmatched {number}", joined), join.contract)
+        return Rows(self._account.settle(f"Unmatched {label}", joined), join.contract)
 
     def _derive(self, rows: Rows) -> Rows:
         with _naming("derive"):
