@@ -13,7 +13,7 @@ from beam_pipelines import __version__
 from beam_pipelines.columnar.expressions import catalogue
 from beam_pipelines.pipelines import entries
 from beam_pipelines.templates.build import template_files
-from beam_pipelines.templates.reference import reference
+from beam_pipelines.templates.reference import beam_yaml_providers, reference
 
 ROOT = Path(__file__).parents[1]
 IMAGE = "europe-west1-docker.pkg.dev/my-project/templates/{name}:{version}"
@@ -27,6 +27,7 @@ def expected() -> dict[Path, str]:
         made = template_files(entry, image, ROOT / "templates" / "Dockerfile")
         files |= {ROOT / "templates" / entry.name / name: content for name, content in made.items()}
         files |= {ROOT / "docs" / "reference" / name: content for name, content in reference(entry).items()}
+    files[ROOT / "docs" / "reference" / "beam_yaml_providers.yaml"] = beam_yaml_providers(entries())
     functions = ROOT / "docs" / "expressions.md"
     return files | {functions: catalogue.written_into(functions.read_text(encoding="utf-8"))}
 
