@@ -12,10 +12,10 @@ IMAGE_EXTRAS := --extra kafka
 INSTALLED := .venv/installed-$(shell cat requirements.txt setup.py pyproject.toml | cksum | tr ' ' '-')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test conformance soak runners servers lint format typecheck generated lock clean
+.PHONY: help setup demo test conformance soak runners servers lint format typecheck bench bench-quick generated lock clean
 
 help:  ## show what there is to make
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED)  ## make .venv with everything that requirements.txt pins
 
@@ -63,6 +63,13 @@ format: setup  ## format the code, mend what can be mended
 
 typecheck: setup  ## check types, strictly
 	@$(BIN)/mypy beam_pipelines scripts examples
+
+bench: setup  ## measure W1 with 2M and 10M rows beside Beam, DuckDB and Polars; writes BENCHMARKS.md
+	@$(BIN)/python -m benchmarks.w1 --rows 2000000 --runs 5
+	@$(BIN)/python -m benchmarks.w1 --rows 10000000 --runs 5
+
+bench-quick: setup  ## measure W1 with 200,000 rows, once
+	@$(BIN)/python -m benchmarks.w1 --rows 200000 --runs 1
 
 generated: setup  ## write what derives from the pipelines' options: templates/*/ and docs/reference
 	@$(BIN)/python -m scripts.generated

@@ -19,12 +19,13 @@ from pathlib import Path
 
 from examples.flights.demo import command
 from examples.flights.prepare import prepare
+from examples.flights.train import train
 
 
-def measure(flights: Path, lake: Path) -> tuple[float, float, float]:
+def measure(flights: Path, model: Path, lake: Path) -> tuple[float, float, float]:
     """Run once; return peak memory in MB, CPU seconds and wall seconds."""
     environment = {**os.environ, "BEAM_PIPELINES_MASK_KEY": f"bench:{secrets.token_hex(32)}"}
-    arguments = [sys.executable, "-m", "beam_pipelines", *command(flights, lake)]
+    arguments = [sys.executable, "-m", "beam_pipelines", *command(flights, model, lake)]
     started = time.monotonic()
     with Path(os.devnull).open("wb") as nowhere:
         out = [(os.POSIX_SPAWN_DUP2, nowhere.fileno(), 1)]
@@ -41,12 +42,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as home:
         once, tenfold = Path(home, "1x"), Path(home, "10x")
         tenfold.mkdir()
-        for path in prepare(once):
+        paths = prepare(once)
+        model = train(once, Path(home, "model"))
+        shutil.copytree(once / "tables", tenfold / "tables")
+        for path in paths:
             for copy in range(10):
                 shutil.copy(path, tenfold / f"{copy}-{path.name}")
         peaks = {}
         for name, flights in (("1x", once), ("10x", tenfold)):
-            runs = sorted(measure(flights, Path(home, f"lake-{name}-{run}")) for run in range(3))
+            runs = sorted(measure(flights, model, Path(home, f"lake-{name}-{run}")) for run in range(3))
             peak, cpu, wall = runs[1]
             peaks[name] = peak
             print(f"{name:>4}: {peak:6.0f} MB peak, {cpu:5.1f} CPU s, {wall:5.1f} s", flush=True)

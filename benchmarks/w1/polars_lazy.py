@@ -1,0 +1,87 @@
+"""W1 in Polars, lazily.
+
+Its own JSON readers raise for a whole column if one line is wrong, so fields are matched by path, which gives text:
+types are told by the line itself. It has no SHA-256: hashlib's is called for each address.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from pathlib import Path
+
+import polars as pl
+
+from benchmarks.w1.data import COUNTRIES, KINDS
+from benchmarks.w1.row_rules import KEY
+
+
+def _field(name: str) -> pl.Expr:
+    return pl.col("line").str.json_path_match(f"$.{name}")
+
+
+def _is_text(name: str) -> pl.Expr:
+    return pl.col("line").str.contains(rf'"{name}": ?"')
+
+
+def _hashed(addresses: pl.Series) -> pl.Series:
+    return pl.Series(
+        [None if each is None else hashlib.sha256(KEY + each.encode()).hexdigest()[:32] for each in addresses],
+        dtype=pl.String,
+    )
+
+
+def run(source: str, output: str) -> None:
+    """Judge all lines once; the three outputs read that."""
+    for folder in ("rows", "dead_letters", "aggregates"):
+        Path(output, folder).mkdir(parents=True)
+    lines = pl.scan_csv(source, has_header=False, new_columns=["line"], separator="\x01", quote_char=None)
+    fields = lines.with_columns(
+        *(_field(name).alias(name) for name in ("id", "user", "country", "kind", "email")),
+        _field("at")
+        .str.to_datetime("%Y-%m-%dT%H:%M:%S%.fZ", strict=False, time_zone="UTC", time_unit="us")
+        .alias("at"),
+        pl.col("line").str.extract(r'"cents": ?(-?\d+)[,}]').cast(pl.Int64, strict=False).alias("cents"),
+        pl.col("line").str.json_path_match("$").str.starts_with("{").fill_null(False).alias("is_record"),
+    )
+    judged = fields.with_columns(
+        pl.when(~pl.col("is_record"))
+        .then(pl.lit("record"))
+        .when(~(pl.col("id").str.contains("^e[0-9]+$") & _is_text("id")).fill_null(False))
+        .then(pl.lit("id"))
+        .when(pl.col("at").is_null())
+        .then(pl.lit("at"))
+        .when(~((pl.col("user") != "") & _is_text("user")).fill_null(False))
+        .then(pl.lit("user"))
+        .when(~pl.col("country").is_in(COUNTRIES).fill_null(False))
+        .then(pl.lit("country"))
+        .when(~pl.col("kind").is_in(KINDS).fill_null(False))
+        .then(pl.lit("kind"))
+        .when(~(pl.col("cents") >= 1).fill_null(False))
+        .then(pl.lit("cents"))
+        .when(pl.col("email").is_not_null() & ~_is_text("email"))
+        .then(pl.lit("email"))
+        .alias("field")
+    )
+    good = judged.filter(pl.col("field").is_null())
+    rows = good.select(
+        "id", "user", "country", "kind", "cents", "at", pl.col("email").map_batches(_hashed, return_dtype=pl.String)
+    )
+    refused = judged.filter(pl.col("field").is_not_null()).select(pl.col("line").alias("payload"), "field")
+    aggregates = (
+        good.group_by(pl.col("at").dt.truncate("1m").alias("window_start"), "country", "kind")
+        .agg(pl.len().alias("events"), pl.col("cents").sum().alias("total"), pl.col("cents").max().alias("largest"))
+        .with_columns(pl.col("events").cast(pl.Int64))
+    )
+    plans = {"rows": rows, "dead_letters": refused, "aggregates": aggregates}
+    pl.collect_all(
+        [
+            plan.sink_parquet(f"{output}/{folder}/part.parquet", compression="zstd", lazy=True)
+            for folder, plan in plans.items()
+        ],
+        engine="streaming",
+    )
+
+
+if __name__ == "__main__":
+    run(sys.argv[1], sys.argv[2])
