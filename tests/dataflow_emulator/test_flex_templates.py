@@ -296,3 +296,16 @@ def test_the_main_program_submits_itself_and_exits_when_it_is_given_no_template_
     assert "submitted; not waiting for its end" in ended.stdout
     (job,) = [job for job in launchers.jobs.all() if job.submission.name == "by-itself"]
     assert job.wait_for(State.JOB_STATE_RUNNING, 10)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--image", "shop:1"], "--image: 'shop:1' is not NAME=VALUE"),
+        (["--image", "shop:1=nowhere.py"], "--image: there is no file 'nowhere.py' to stand for shop:1"),
+        (["--image_variable", "COLOUR"], "--image_variable: 'COLOUR' is not NAME=VALUE"),
+    ],
+)
+def test_a_wrong_image_of_the_command_is_told(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["dataflow-emulator", "--record_only", *words]) == 2
+    assert told in capsys.readouterr().err
