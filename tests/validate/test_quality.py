@@ -65,7 +65,7 @@ ROWS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(ROWS, st.integers(1, 5))
 def test_each_metric_is_what_duckdb_counts(rows: list[dict[str, Any]], size: int) -> None:
     held = pa.Table.from_pylist(rows, TABLE)
