@@ -51,7 +51,7 @@ class Retries:
     `first_wait`, then up to twice that, and so on to `longest_wait`.
     """
 
-    attempts: int = 8
+    attempts: int = 20
     first_wait: float = 0.1
     longest_wait: float = 10.0
     give_up_after: float = 60.0

@@ -69,10 +69,13 @@ class Asking:
             raise UsageError(f"{told}.{self._near_topics(client)}")
         raise told
 
-    def ask(self, client: Consumer | Producer, question: Callable[[], _T], *, can_poll: bool) -> _T:
+    def ask(
+        self, client: Consumer | Producer, question: Callable[[], _T], *, can_poll: bool, retries: Retries | None = None
+    ) -> _T:
         """Ask the cluster. UsageError at once for what a person has to mend.
 
         `can_poll`: whether the client may be polled for its errors, as a consumer may while it has no partitions.
+        `retries`: if not those of this topic.
         """
 
         def ask() -> _T:
@@ -88,7 +91,7 @@ class Asking:
             self.got_through()
             return answer
 
-        return self._retries.call(ask, self._connection.endpoint, failures.passes)
+        return (retries or self._retries).call(ask, self._connection.endpoint, failures.passes)
 
     def partitions(self, client: Consumer | Producer, *, can_poll: bool) -> list[int]:
         """Numbers of the topic's partitions. UsageError if there is no such topic, or none for us."""

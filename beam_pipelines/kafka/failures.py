@@ -13,7 +13,8 @@ FORBIDDEN = (
     KafkaError.CLUSTER_AUTHORIZATION_FAILED,
     KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
 )
-UNKNOWN_TOPIC = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION)
+UNKNOWN_TOPIC = (KafkaError.UNKNOWN_TOPIC_OR_PART,)
+"""The broker's word: the client's own `_UNKNOWN_TOPIC` and `_UNKNOWN_PARTITION` may mean that no broker answers."""
 
 # `retriable()` is set by transactions and by some answers of brokers only.
 _PASSING = (
@@ -25,6 +26,8 @@ _PASSING = (
     KafkaError._RESOLVE,
     KafkaError._WAIT_COORD,
     KafkaError._QUEUE_FULL,
+    KafkaError._UNKNOWN_TOPIC,
+    KafkaError._UNKNOWN_PARTITION,
     KafkaError.REQUEST_TIMED_OUT,
     KafkaError.NETWORK_EXCEPTION,
     KafkaError.LEADER_NOT_AVAILABLE,

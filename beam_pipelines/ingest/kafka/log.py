@@ -7,7 +7,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -20,6 +20,9 @@ from beam_pipelines.kafka.asking import ASK_SECONDS, Asking
 from beam_pipelines.kafka.connection import Connection
 from beam_pipelines.retries import Retries
 
+if TYPE_CHECKING:
+    from beam_pipelines.ingest.kafka.registered import Registry
+
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
@@ -31,6 +34,8 @@ _FETCH_BYTES = 16 << 20  # most in one answer of a broker
 _PARTITION_BYTES = 4 << 20  # most of one partition in it; a longer message comes alone
 _MOST_BYTES = 1_000_000_000  # of one message, as librdkafka has it: the broker's limit is the one that counts
 _WAIT_SECONDS = 0.1  # for messages, as PartitionedLog says
+
+_ONCE = Retries(attempts=1)
 
 LOST = "kafka.offsets_lost"
 UNREADABLE = "kafka.unreadable"
@@ -52,6 +57,9 @@ class KafkaAddress:
     lost: Literal["dead_letter", "fail"] = "dead_letter"
     format: str = "jsonl"
     patience: float | None = None
+    registry: str | None = None
+    registry_user: str | None = None
+    registry_password: str | None = None
     retries: Retries = Retries()  # noqa: RUF009  immutable
 
     @property
@@ -76,6 +84,11 @@ class KafkaLog:
         self._message_bytes = 1000.0  # mean length, to ask for about as many bytes as are wanted
         self._known: set[int] | None = None
         self._starts: dict[int, int] = {}
+        self._registry: Registry | None = None
+        if address.registry is not None:
+            from beam_pipelines.ingest.kafka.registered import Registry
+
+            self._registry = Registry(address.registry, address.registry_user, address.registry_password)
         self._metadata = {RECORD_FORMAT: address.format.encode()}
         try:
             self._consumer = Consumer(
@@ -121,6 +134,8 @@ class KafkaLog:
             theirs = messages.get(partition, [])
             position = max(theirs[-1].offset() + 1 if theirs else 0, ends.get(partition, 0))
             batch = raw_batch_of(theirs, self._topic, partition, self._metadata)
+            if self._registry is not None and theirs:
+                batch = self._registry.decode(batch)
             found.append(Polled(str(partition), batch, position))
             self._assigned[partition] = position
         return found
@@ -130,10 +145,11 @@ class KafkaLog:
 
     def backlog(self, positions: Mapping[str, int]) -> Mapping[str, int]:
         try:
-            ends = self.ends(list(positions))
+            # Not tried again: whoever reads a stream asks every second.
+            ends = self._offsets([int(name) for name in positions], OFFSET_END, _ONCE)
         except (KafkaException, ConnectionError):
             return {}  # unknown: nobody is idle
-        return {name: max(0, ends[name] - at) for name, at in positions.items() if name in ends}
+        return {name: max(0, ends[int(name)] - at) for name, at in positions.items() if int(name) in ends}
 
     def commit(self, positions: Mapping[str, int]) -> None:
         if self._address.group is None:
@@ -167,12 +183,12 @@ class KafkaLog:
             self._known |= set(new)
         return found
 
-    def _offsets(self, partitions: Sequence[int], time: int) -> dict[int, int]:
+    def _offsets(self, partitions: Sequence[int], time: int, retries: Retries | None = None) -> dict[int, int]:
         """The first offset of each partition whose message is not before a time; END and BEGINNING are times too."""
         if not partitions:
             return {}
         places = [TopicPartition(self._topic, each, time) for each in partitions]
-        found = self._ask(lambda: self._consumer.offsets_for_times(places, ASK_SECONDS))
+        found = self._ask(lambda: self._consumer.offsets_for_times(places, ASK_SECONDS), retries)
         for place in found:
             if place.error is not None:
                 raise KafkaException(place.error)
@@ -223,12 +239,13 @@ class KafkaLog:
 
     def _instead_of(self, message: Message, error: KafkaError) -> Polled | None:
         """What stands for messages that can't be had; None for an error that isn't one of messages."""
-        partition, at = message.partition(), message.offset()
+        partition = message.partition()
         self._asking.raise_told(error)
         if error.code() in _GONE:
             return self._lost(partition, self._assigned[partition])
         if error.code() in _UNREADABLE and partition in self._assigned:
-            return self._unreadable(partition, at, error)
+            # The error's own offset is its batch's first. Each offset of the batch is tried, and so accounted for.
+            return self._unreadable(partition, self._assigned[partition], error)
         _log.info("%s/%s: %s", self._topic, partition, error)
         return None
 
@@ -258,8 +275,8 @@ class KafkaLog:
         self._assigned.pop(partition)
         return Polled(str(partition), failed_batch(self._topic, partition, at, UNREADABLE, said), at + 1)
 
-    def _ask(self, question: Callable[[], _T]) -> _T:
-        return self._asking.ask(self._consumer, question, can_poll=not self._assigned)
+    def _ask(self, question: Callable[[], _T], retries: Retries | None = None) -> _T:
+        return self._asking.ask(self._consumer, question, can_poll=not self._assigned, retries=retries)
 
     def _look_at_trouble(self, heard: bool) -> None:
         """UsageError if the client is refused, ConnectionError if it has found no broker for too long."""

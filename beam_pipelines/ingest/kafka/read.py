@@ -17,7 +17,7 @@ from beam_pipelines.ingest.streams.read_log import ReadLog
 from beam_pipelines.ingest.streams.watermarks import WatermarkPolicy
 from beam_pipelines.kafka.connection import SCHEME, Connection, ConnectionOptions, topic_of
 from beam_pipelines.options import option
-from beam_pipelines.uris import Uri, parse_uri, read_options
+from beam_pipelines.uris import Uri, parse_uri, read_options, secret_reference
 
 STAGE = "ReadFromKafka"
 
@@ -40,6 +40,11 @@ class KafkaReadOptions(ConnectionOptions):
     )
     bounded: bool = option("Read up to what is there now, and stop.", default=False)
     format: Literal["jsonl", "csv"] = option("What a message is.", default="jsonl")
+    registry: str | None = option(
+        "URL of a schema registry, if messages begin with the id of a schema (Avro or JSON) of it.", default=None
+    )
+    registry_user: str | None = option("Our name at the registry.", default=None)
+    registry_password: str | None = option("Our password at the registry.", default=None, check=secret_reference)
     isolation: Literal["committed", "uncommitted"] = option(
         "Whether messages of transactions that aren't committed are read.", default="committed"
     )
@@ -74,8 +79,9 @@ class ReadFromKafka(beam.PTransform):
     URI doesn't say of watermarks, `policy` does.
 
     Dead letters: `kafka.offsets_lost`, one for each gap that retention left before it was read; its message names
-    the offsets. `kafka.unreadable`: messages whose compression or checksum is broken. `tombstone`, if asked
-    for: else messages without a value are counted as filtered.
+    the offsets. `kafka.unreadable`: messages whose compression or checksum is broken. `tombstone`, if asked for:
+    else messages without a value are counted as filtered. With `?registry`, `registry.no_schema_id`,
+    `registry.unknown_schema`, `registry.unread_schema` (such as Protobuf) and `avro.malformed`.
 
     UsageError within seconds, at the first worker, for a topic that there isn't, access that isn't given, and
     credentials or certificates that are refused.
@@ -138,4 +144,7 @@ def address_of(uri: Uri, options: KafkaReadOptions) -> KafkaAddress:
         options.lost,
         options.format,
         PATIENCE if options.bounded else None,
+        options.registry,
+        options.registry_user,
+        options.registry_password,
     )

@@ -14,7 +14,7 @@ from apache_beam.utils.timestamp import Timestamp
 
 from beam_pipelines import ledger, outcome
 from beam_pipelines.columnar.batches import MAX_BATCH_BYTES, MAX_BATCH_ROWS, split_to_bounds
-from beam_pipelines.columnar.provenance import FAILURES, PAYLOAD
+from beam_pipelines.columnar.provenance import FAILURES, PAYLOAD, RECORD
 from beam_pipelines.dead_letters import failure, failures_column, letters_of
 from beam_pipelines.errors import UsageError
 from beam_pipelines.ingest.streams.event_times import EventTimes, publish_times
@@ -55,7 +55,7 @@ class ReadLog(beam.PTransform):
     failure reading goes on from the mark of the last checkpoint. The log is told (`commit`) only of what a
     checkpoint holds.
 
-    Batches with `__failures` become dead letters. All rows are counted as READ under the name `stage`. Rows without a
+    Rows with `__failures` become dead letters. All rows are counted as READ under the name `stage`. Rows without a
     payload (tombstones: `__payload` is null) go on, unless `tombstones` says "filter" or "dead_letter".
 
     A bundle ends after `bundle_bytes` (as elements of `max_batch_bytes`) or `bundle_seconds`.
@@ -172,8 +172,11 @@ class _Account(beam.DoFn):
         if not batch.num_rows:
             return  # it tells that a reader began
         if FAILURES in batch.schema.names:
-            yield from outcome.refuse(letters_of(batch, transform=self._stage), self._stage)
-            return
+            failed = batch.column(FAILURES).is_valid()
+            # Of what couldn't be read, the payload is all there is.
+            refused = batch.select([name for name in batch.schema.names if name != RECORD]).filter(failed)
+            yield from outcome.refuse(letters_of(refused, transform=self._stage), self._stage)
+            batch = batch.filter(pc.invert(failed)).drop_columns([FAILURES])
         empty = batch.column(PAYLOAD).null_count
         if empty and self._tombstones != "keep":
             is_empty = batch.column(PAYLOAD).is_null()

@@ -295,7 +295,8 @@ def earliest_of(batch: pa.RecordBatch, event_times: EventTimes) -> int | None:
 
 def _micros(batch: pa.RecordBatch, event_times: EventTimes) -> pa.Array:
     """Event times; of what is no record, when it was published."""
-    return (publish_times if FAILURES in batch.schema.names else event_times)(batch).cast(pa.int64())
+    no_records = FAILURES in batch.schema.names and not batch.column(FAILURES).null_count
+    return (publish_times if no_records else event_times)(batch).cast(pa.int64())
 
 
 def _now() -> int:
