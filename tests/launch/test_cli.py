@@ -31,7 +31,8 @@ def _wrong(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
 def test_list_names_each_pipeline_with_its_summary(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines == [f"{entry.name}  {entry.summary}" for entry in entries()]
+    widest = max(len(entry.name) for entry in entries())
+    assert lines == [f"{entry.name:<{widest}}  {entry.summary}" for entry in entries()]
     assert "event_analytics" in lines[0]
 
 
@@ -120,7 +121,7 @@ def test_no_command_at_all_shows_help_and_is_a_mistake(capsys: pytest.CaptureFix
             ["run", "event_analytic"],
             "there is no pipeline 'event_analytic'. Did you mean 'event_analytics'?",
         ),
-        (["describe", "x"], "there is no pipeline 'x'. There is: event_analytics."),
+        (["describe", "x"], "there is no pipeline 'x'. There is: event_analytics, files_to_lake."),
         (
             ["run", "tests.launch.nowhere"],
             "the pipeline module tests.launch.nowhere can't be imported: No module named 'tests.launch.nowhere'",
