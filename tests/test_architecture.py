@@ -48,7 +48,18 @@ ALLOWED = {
     "infer": SPINE | {"contract", "decode", "ingest"},
     # The one room that knows runners; it looks at what sinks left, and at the pipelines.
     "launch": SPINE
-    | {"contract", "infer", "pipelines", "sink", "dataflow_emulator", "doctor", "parity", "report", "templates"},
+    | {
+        "contract",
+        "infer",
+        "pipelines",
+        "sink",
+        "dataflow_emulator",
+        "doctor",
+        "parity",
+        "report",
+        "templates",
+        "yaml_provider",
+    },
     # A pipeline's packaging, from its options.
     "templates": SPINE | {"pipelines"},
     # What a runner has to do, proven by small graphs, and what two runs left behind, compared.
@@ -57,6 +68,8 @@ ALLOWED = {
     "parity": SPINE | {"sink", "aggregate", "window"},
     # Runs as their files tell them, for people.
     "report": SPINE | {"sink"},
+    # The public transforms, made of the plain values of a YAML file.
+    "yaml_provider": SPINE | STAGES | {"contract", "decode"},
     # A service of its own: it takes jobs from anybody and knows nothing of our pipelines.
     "dataflow_emulator": {"errors"},
     "__main__": {"launch"},
