@@ -97,7 +97,7 @@ def test_yaml_makes_the_lake_that_python_makes(lakes: tuple[Path, Path], folder:
 
 def test_the_balance_is_that_of_python_without_naming_a_ledger(lakes: tuple[Path, Path]) -> None:
     balances = [json.loads(next(lake.glob("_runs/*/balance.json")).read_text()) for lake in lakes]
-    assert balances[0] == balances[1]
+    assert balances[0] | {"run_id": ""} == balances[1] | {"run_id": ""}
     assert balances[0]["balanced"]
     assert (balances[0]["read"], balances[0]["written"], balances[0]["dead_lettered"]) == (8, 4, 4)
 
