@@ -43,7 +43,7 @@ ALLOWED = {
     "kafka": SPINE,
     # What windows are, as ingest needs what formats are: an aggregate is always one of windows.
     "aggregate": SPINE | {"contract", "window"},
-    "pipelines": SPINE | STAGES | {"contract", "decode"},
+    "pipelines": SPINE | STAGES | {"contract", "decode", "kafka"},
     # Looks into files without running a pipeline.
     "infer": SPINE | {"contract", "decode", "ingest"},
     # The one room that knows runners; it looks at what sinks left, and at the pipelines.

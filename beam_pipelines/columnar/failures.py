@@ -32,7 +32,7 @@ class Failed(NamedTuple):
 def failed(
     rows: Rows,
     rule: str,
-    field: str | None | pa.Array,
+    field: str | pa.Array | None,
     message: str | pa.Array,
     values: pa.Array | None = None,
     sensitive: bool = False,

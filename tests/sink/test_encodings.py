@@ -190,9 +190,7 @@ def test_a_file_without_rows_still_tells_its_columns(tmp_path: Path, format: For
 @pytest.mark.parametrize(("format", "codec"), [(f, c) for f, c in EVERY if c in LEVELS and f != "orc"])
 def test_levels_are_taken(tmp_path: Path, format: Format, codec: Codec) -> None:
     rows = [SOME[n % 20] | {"id": n} for n in range(500)]
-    sizes = [
-        write(tmp_path / str(level), rows, Encoding(format, codec, level)).stat().st_size for level in (1, 9)
-    ]
+    sizes = [write(tmp_path / str(level), rows, Encoding(format, codec, level)).stat().st_size for level in (1, 9)]
     assert sizes[1] <= sizes[0] * 1.1
 
 
