@@ -93,6 +93,16 @@ def test_parquet_keeps_its_types(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "# - blob: left out, since a contract has no word for binary" in text
 
 
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [("id", True), ("order_id", True), ("userId", True), ("tailnum", True), ("bid", False)],
+)
+def test_a_key_is_distinct_and_named_like_one(name: str, key: bool) -> None:
+    guess = guess_contract("t", [Column(name, list(range(9)))], 9)
+    assert guess.contract.primary_key == ((name,) if key else ())
+    assert not guess_contract("t", [Column(name, [1] * 9)], 9).contract.primary_key
+
+
 def test_what_is_mixed_is_decided_by_most_values() -> None:
     guess = guess_field(Column("a", [1, 2, "x", None]))
     assert (guess.field.type, guess.notes) == (pa.int64(), ["a: 1 of 3 values are not integer but string"])

@@ -14,7 +14,7 @@ from beam_pipelines.contract.guess.fields import Column, Guessed, guess_field, u
 from beam_pipelines.contract.model import Contract
 from beam_pipelines.errors import UsageError
 
-_KEY_NAME = re.compile(r"(.*[_\- ])?(id|key|uuid|guid|number|no|nr)|.+Id|ID", re.IGNORECASE)
+_KEY_NAME = re.compile(r"(?i:(.*[_\- ])?(id|key|uuid|guid|number|no|nr|code|sku|isbn)|.*num)|.+(Id|ID|Key|Code)")
 _TIME_NAMES = (
     r"event[_\- ]?time", r"(event[_\- ]?)?timestamp|ts", r"occurred.*|happened.*", r"created.*|ordered.*",
     r".*[_\- ]at|.+At", r".*time.*", r".*date.*|.*day.*", r".*",

@@ -30,7 +30,8 @@ def main(argv: Sequence[str]) -> int:
     delimiter = told.csv_delimiter.replace("\\t", "\t")
     guess = infer_contract(told.data, told.format, told.compression, delimiter, told.rows)
     contract = dataclasses.replace(guess.contract, name=told.name) if told.name else guess.contract
-    print(f"# Made by `{PROGRAM} contract infer` from at most {told.rows} rows. Look it over: it assumes that")
+    seen = f"# Made by `{PROGRAM} contract infer` from at most {told.rows} rows. Look it over"
+    print(f"{seen}; it assumes:" if guess.notes else f"{seen}.")
     for note in guess.notes:
         print(f"# - {' '.join(note.split())}")
     print(to_odcs(contract), end="")
