@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from beam_pipelines.contract import parse_contract as parse_contract
     from beam_pipelines.contract import read_contract as read_contract
     from beam_pipelines.decode.dialect import CsvDialect as CsvDialect
+    from beam_pipelines.decode.fixed_width import FixedWidthLayout as FixedWidthLayout
     from beam_pipelines.decode.transform import DecodeBatches as DecodeBatches
     from beam_pipelines.ingest.kafka.read import ReadFromKafka as ReadFromKafka
     from beam_pipelines.ingest.read_dead_letters import ReadDeadLetters as ReadDeadLetters
@@ -68,6 +69,7 @@ PUBLIC = {
     "Field": "contract",
     "FilterBatches": "transform.changes_transform",
     "FinalizeRun": "sink.finalize",
+    "FixedWidthLayout": "decode.fixed_width",
     "FlattenStructs": "transform.changes_transform",
     "JoinBatches": "join.transform",
     "JoinTable": "join.transform",

@@ -66,34 +66,26 @@ def decode_xml_rows(payloads: pa.BinaryArray, contract: Contract, encoding: str 
     ([7], ['a < b'])
     """
     found: list[Failed] = []
-    rows: list[Element | None] = []
     refused: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+    columns = [_Column(field) for field in contract.fields]
+    strange = _Unknown(contract)
     parser = _Rows(encoding)
+    # An element lives for its row only: a batch of them would keep the garbage collector busy.
     for row, payload in enumerate(payloads.to_pylist()):
-        element = parser.parse(payload or b"")
-        if isinstance(element, Element):
-            rows.append(element)
-        else:
-            refused[element].append(row)
-            rows.append(None)
+        parsed = parser.parse(payload or b"")
+        element = parsed if isinstance(parsed, Element) else None
+        if isinstance(parsed, tuple):
+            refused[parsed].append(row)
+        for column in columns:
+            column.add(row, element)
+        strange.add(row, element)
     for (rule, message), places in refused.items():
         found.append(failed(np.array(places, np.int64), rule, None, message))
-    columns = {}
-    for field in contract.fields:
-        columns[field.name] = _column(rows, field, found)
-    unknown = _unknown(rows, contract)
+    arrays = {column.field.name: column.array(found) for column in columns}
     if contract.on_schema_change == "evolve":
-        extra = [msgspec.json.encode(each).decode() if each else None for each in unknown]
-        columns[EXTRA] = pa.array(extra, pa.string())
-    elif contract.on_schema_change != "discard_value":
-        by_name: defaultdict[str, list[int]] = defaultdict(list)
-        for row, names in enumerate(unknown):
-            for name in names:
-                by_name[name].append(row)
-        if by_name and contract.on_schema_change == "freeze":
-            raise refuse_unknown(next(iter(by_name)), contract)
-        found += [of_unknown_field(np.array(places, np.int64), name) for name, places in by_name.items()]
-    return Decoded(columns, found)
+        arrays[EXTRA] = pa.array(strange.texts, pa.string())
+    found += [of_unknown_field(np.array(places, np.int64), name) for name, places in strange.by_name.items()]
+    return Decoded(arrays, found)
 
 
 class _Rows:
@@ -156,21 +148,30 @@ class _Rows:
         self._stack[-1].parts.append(text)
 
 
-def _column(rows: list[Element | None], field: Field, found: list[Failed]) -> pa.Array:
-    take = _taker(field)
-    values: list[Any] = []
-    misfits: defaultdict[str, list[int]] = defaultdict(list)
-    for row, element in enumerate(rows):
+class _Column:
+    """The values of one field so far."""
+
+    def __init__(self, field: Field) -> None:
+        self.field = field
+        self._take = _taker(field)
+        self._values: list[Any] = []
+        self._misfits: defaultdict[str, list[int]] = defaultdict(list)
+
+    def add(self, row: int, element: Element | None) -> None:
+        """Take the field's value out of a row's element."""
         value = None
         if element is not None:
             try:
-                value = take(element)
+                value = self._take(element)
             except _Misfit as misfit:
-                misfits[str(misfit)].append(row)
-        values.append(value)
-    for message, places in misfits.items():
-        found.append(failed(np.array(places, np.int64), TYPE, field.name, message))
-    return from_arrow(pa.array(values, _as_text(field.type)), field, found)
+                self._misfits[str(misfit)].append(row)
+        self._values.append(value)
+
+    def array(self, found: list[Failed]) -> pa.Array:
+        """The column; adds what is wrong with values to `found`."""
+        for message, places in self._misfits.items():
+            found.append(failed(np.array(places, np.int64), TYPE, self.field.name, message))
+        return from_arrow(pa.array(self._values, _as_text(self.field.type)), self.field, found)
 
 
 def _as_text(kind: pa.DataType) -> pa.DataType:
@@ -239,23 +240,37 @@ def _is_nil(element: Element) -> bool:
     return any(local_name(name) == "nil" and text in ("true", "1") for name, text in element.attributes.items())
 
 
-def _unknown(rows: list[Element | None], contract: Contract) -> list[dict[str, Any]]:
-    """For each row, what the contract doesn't know."""
-    if contract.on_schema_change == "discard_value":
-        return []
-    known = {field.source_name.split("/")[0].removeprefix("@") for field in contract.fields}
-    unknown: list[dict[str, Any]] = []
-    for element in rows:
+class _Unknown:
+    """What rows have that the contract doesn't know, as its policy wants it."""
+
+    def __init__(self, contract: Contract) -> None:
+        self._contract = contract
+        self._known = {field.source_name.split("/")[0].removeprefix("@") for field in contract.fields}
+        self.texts: list[str | None] = []
+        """For each row a JSON object, under `evolve`."""
+        self.by_name: defaultdict[str, list[int]] = defaultdict(list)
+        """Rows by what is unknown in them, under `discard_row`."""
+
+    def add(self, row: int, element: Element | None) -> None:
+        """Look at a row. ContractViolation for anything unknown if the contract is frozen."""
+        policy = self._contract.on_schema_change
+        if policy == "discard_value":
+            return
         strange: dict[str, Any] = {}
         if element is not None:
             for name, text in element.attributes.items():
-                if local_name(name) not in known and not name.startswith(("xmlns", "xsi:", "xml:")):
+                if local_name(name) not in self._known and not name.startswith(("xmlns", "xsi:", "xml:")):
                     strange[local_name(name)] = text
             for child in element.children:
-                if child.name not in known:
+                if child.name not in self._known:
                     _put(strange, child)
-        unknown.append(strange)
-    return unknown
+        if policy == "evolve":
+            self.texts.append(msgspec.json.encode(strange).decode() if strange else None)
+        elif strange and policy == "freeze":
+            raise refuse_unknown(next(iter(strange)), self._contract)
+        else:
+            for name in strange:
+                self.by_name[name].append(row)
 
 
 def _put(into: dict[str, Any], element: Element) -> None:
