@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from beam_pipelines.ingest.kafka.read import ReadFromKafka as ReadFromKafka
     from beam_pipelines.ingest.read_dead_letters import ReadDeadLetters as ReadDeadLetters
     from beam_pipelines.ingest.read_files import ReadFiles as ReadFiles
+    from beam_pipelines.ingest.replay_files import ReplayFiles as ReplayFiles
     from beam_pipelines.join.join import AsOf as AsOf
     from beam_pipelines.join.transform import JoinBatches as JoinBatches
     from beam_pipelines.join.transform import JoinTable as JoinTable
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from beam_pipelines.transform.pivot_transform import PivotBatches as PivotBatches
     from beam_pipelines.validate.rows_transform import ValidateRows as ValidateRows
     from beam_pipelines.validate.transform import ValidateBatches as ValidateBatches
+    from beam_pipelines.window.late_rows import SplitLateRows as SplitLateRows
 
 PUBLIC = {
     "Aggregate": "aggregate.combine",
@@ -82,11 +84,13 @@ PUBLIC = {
     "ReadDeadLetters": "ingest.read_dead_letters",
     "ReadFiles": "ingest.read_files",
     "ReadFromKafka": "ingest.kafka.read",
+    "ReplayFiles": "ingest.replay_files",
     "RowsToBatches": "columnar.rows_transform",
     "RunIdentity": "sink.runs",
     "ScoreBatches": "score.transform",
     "SelectColumns": "transform.changes_transform",
     "UnpivotBatches": "transform.changes_transform",
+    "SplitLateRows": "window.late_rows",
     "ValidateBatches": "validate.transform",
     "ValidateRows": "validate.rows_transform",
     "WriteDeadLetters": "sink.lake",

@@ -21,8 +21,9 @@ from beam_pipelines.columnar.expressions import EvaluationError
 from beam_pipelines.columnar.source_watermark import source_watermark
 from beam_pipelines.ledger import LedgerEntry
 from beam_pipelines.window.assign import to_micros
+from beam_pipelines.window.duration import seconds_of
 from beam_pipelines.window.expiry import expiries, next_expiry
-from beam_pipelines.window.spec import Window
+from beam_pipelines.window.spec import Window, parse_window
 
 STAGE = "SplitLateRows"
 
@@ -57,8 +58,8 @@ class SplitLateRows(beam.PTransform):
     """Split batches of an unbounded stream into rows on time and late rows; all columns ride along.
 
     A row is late when the watermark has passed the end of its window by the allowed lateness (in
-    microseconds): with sliding windows, of the last one it is in. Each row that comes is in the ledger as
-    AGGREGATED, each late one as LATE, of the output AGGREGATES. What goes out on time can't be late for a
+    microseconds, or as `1h`): with sliding windows, of the last one it is in. Each row that comes is in
+    the ledger as AGGREGATED, each late one as LATE, of the output AGGREGATES. What goes out on time can't be late for a
     runner downstream, if nothing between holds it up without holding the watermark.
 
     No transform can ask what the watermark is. An event-time timer tells: one is always pending at the
@@ -76,10 +77,19 @@ class SplitLateRows(beam.PTransform):
     """
 
     def __init__(
-        self, window: Window, event_time: str, allowed_lateness: int = 0, shards: int = 1, *, stage: str = STAGE
+        self,
+        window: Window | str,
+        event_time: str,
+        allowed_lateness: int | str = 0,
+        shards: int = 1,
+        *,
+        stage: str = STAGE,
     ) -> None:
         super().__init__()
-        self._split = _Split(window, event_time, allowed_lateness, stage)
+        lateness = allowed_lateness
+        if isinstance(lateness, str):
+            lateness = round(seconds_of(lateness) * 1_000_000)
+        self._split = _Split(parse_window(window), event_time, lateness, stage)
         self._shards = shards
 
     def expand(self, batches: beam.PCollection[pa.RecordBatch]) -> SplitRows:
