@@ -65,7 +65,7 @@ def flow(steps: Sequence[Mapping[str, Any]], stages: Iterable[Mapping[str, Any]]
     nodes: dict[str, Node] = {}
     edges: list[Edge] = []
     taken: set[tuple[int, int]] = set()
-    for step in steps:
+    for step in _leading_to_writes(steps):
         parents = [nodes[name] for name in step["inputs"] if name in nodes]
         kind, _, argument = step["transform"].partition("(")
         if kind == "FinalizeRun" or (step["inputs"] and not parents):
@@ -103,6 +103,15 @@ def flow(steps: Sequence[Mapping[str, Any]], stages: Iterable[Mapping[str, Any]]
         1 + max((node.layer for node in shown), default=-1),
         1 + max((node.column for node in shown), default=-1),
     )
+
+
+def _leading_to_writes(steps: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The steps whose rows end in a sink; those that read a table for a join, say, are left out."""
+    leading: set[str] = set()
+    for step in reversed(steps):
+        if step["transform"].startswith("Write") or step["name"] in leading:
+            leading |= {step["name"], *step["inputs"]}
+    return [step for step in steps if step["name"] in leading]
 
 
 def _rows(parent: Node, node: Node, refused: bool, alone: bool) -> int:

@@ -80,6 +80,6 @@ def _additive(options: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(
         each.alias_or_name
         for each in selected
-        if isinstance(each.unalias(), expressions.Sum)
+        if isinstance(each.unalias(), (expressions.Sum, expressions.CountIf))
         or (isinstance(each.unalias(), expressions.Count) and not each.find(expressions.Distinct))
     )

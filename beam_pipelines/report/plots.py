@@ -13,7 +13,8 @@ from beam_pipelines.report.series import Series
 WIDTH, HEIGHT = 560.0, 170.0  # of a plot's inner area, in SVG units
 _TICKS = 4  # on an axis, about
 
-BOX_WIDTH, BOX_HEIGHT = 190.0, 54.0
+BOX_WIDTH, BOX_HEIGHT = 210.0, 54.0
+_NAME_CHARS, _KIND_CHARS = 24, 30  # that fit into a box
 _GAP_X, _GAP_Y = 40.0, 46.0
 
 
@@ -136,6 +137,10 @@ class Drawing:
     arrows: list[Arrow]
 
 
+def _cut(text: str, chars: int) -> str:
+    return text if len(text) <= chars else f"{text[: chars - 1]}…"
+
+
 def drawing(flow: Flow) -> Drawing:
     """Place the steps of a flow, layers downwards."""
 
@@ -145,8 +150,8 @@ def drawing(flow: Flow) -> Drawing:
     boxes = [
         Box(
             *corner(node.column, node.layer),
-            node.name,
-            node.transform,
+            _cut(node.name, _NAME_CHARS),
+            _cut(node.transform, _KIND_CHARS),
             f"{node.came:,}",
             [f"{rows:,} {outcome.replace('_', '-')}" for outcome, rows in node.left.items()],
             node.ends,

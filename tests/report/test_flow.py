@@ -41,6 +41,14 @@ def test_edges_carry_what_went_from_step_to_step() -> None:
     assert {edge.target.name for edge in drawn.edges if edge.refused} == {"WriteUnreadable", "WriteInvalid"}
 
 
+def test_steps_that_read_a_table_for_a_join_are_not_drawn() -> None:
+    tables = [
+        {"name": "Table", "transform": "ReadFiles", "inputs": []},
+        {"name": "Trust", "transform": "ParDo(_Trust)", "inputs": ["Table"]},
+    ]
+    assert [node.name for node in flow([*tables, *STEPS], STAGES, {}).nodes] == [step["name"] for step in STEPS[:-1]]
+
+
 def test_no_two_steps_stand_at_one_place_and_arrows_go_down() -> None:
     drawn = flow(STEPS, STAGES, {"rows": 80, "aggregates": 12})
     assert len({(node.layer, node.column) for node in drawn.nodes}) == len(drawn.nodes) == 9
