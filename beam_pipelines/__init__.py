@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from beam_pipelines.transform.changes_transform import UnpivotBatches as UnpivotBatches
     from beam_pipelines.transform.deduplicate_transform import DeduplicateBatches as DeduplicateBatches
     from beam_pipelines.transform.pivot_transform import PivotBatches as PivotBatches
+    from beam_pipelines.validate.quality_transform import CheckQuality as CheckQuality
     from beam_pipelines.validate.rows_transform import ValidateRows as ValidateRows
     from beam_pipelines.validate.transform import ValidateBatches as ValidateBatches
     from beam_pipelines.window.late_rows import SplitLateRows as SplitLateRows
@@ -61,6 +62,7 @@ PUBLIC = {
     "AggregateBatches": "aggregate.transform",
     "AsOf": "join.join",
     "BatchesToRows": "columnar.rows_transform",
+    "CheckQuality": "validate.quality_transform",
     "Contract": "contract",
     "CsvDialect": "decode.dialect",
     "DecodeBatches": "decode.transform",
