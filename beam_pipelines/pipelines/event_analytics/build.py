@@ -5,11 +5,11 @@ from __future__ import annotations
 import apache_beam as beam
 
 from beam_pipelines.mask.keys import KeyReference
-from beam_pipelines.mask.methods import masked_schema
 from beam_pipelines.mask.transform import MaskBatches
 from beam_pipelines.pipelines.event_analytics import EventAnalyticsOptions
 from beam_pipelines.pipelines.steps.account import Account
 from beam_pipelines.pipelines.steps.aggregating import write_aggregates
+from beam_pipelines.pipelines.steps.evolving import row_schema, with_extra
 from beam_pipelines.pipelines.steps.identity import identify_run
 from beam_pipelines.pipelines.steps.join_grammar import tables_of
 from beam_pipelines.pipelines.steps.quality import check_quality
@@ -43,9 +43,9 @@ def build(pipeline: beam.Pipeline, options: EventAnalyticsOptions) -> dict[str, 
     rows, contract = transform_rows(rows, options, contract, dialect_of(options), account)
     rows, contract = score_rows(rows, options, contract, options.output, account)
     account.describe(contract)
-    rows = rows | "Mask" >> MaskBatches(contract, KeyReference(options.mask_key_file))
+    rows = with_extra(rows | "Mask" >> MaskBatches(contract, KeyReference(options.mask_key_file)), contract)
 
-    schema = masked_schema(contract)
+    schema = row_schema(contract)
     account.add(rows | "WriteRows" >> account.writer("rows", schema, contract.partition_by))
     aggregates = write_aggregates(rows, schema, contract, options, account)
     return {"rows": rows, **aggregates, "manifest": account.close()}

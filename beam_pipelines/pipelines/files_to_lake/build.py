@@ -13,9 +13,10 @@ from beam_pipelines.ingest.inputs import InputFile
 from beam_pipelines.mask.keys import KeyReference
 from beam_pipelines.mask.transform import MaskBatches
 from beam_pipelines.pipelines.files_to_lake import FilesToLakeOptions
-from beam_pipelines.pipelines.files_to_lake.evolution import check_evolution, row_schema, told
+from beam_pipelines.pipelines.files_to_lake.evolution import check_evolution, told
 from beam_pipelines.pipelines.steps.account import Account
 from beam_pipelines.pipelines.steps.bookmark import READ, StillUnread, bookmark, list_files, unread
+from beam_pipelines.pipelines.steps.evolving import row_schema, with_extra
 from beam_pipelines.pipelines.steps.identity import identify_run
 from beam_pipelines.pipelines.steps.quality import check_quality
 from beam_pipelines.pipelines.steps.reading import contract_of, read_rows
@@ -55,7 +56,7 @@ def build(pipeline: beam.Pipeline, options: FilesToLakeOptions) -> dict[str, bea
         account.add(ledger=unique.ledger)
         rows = unique.good
     check_quality(rows, contract, account)
-    rows = rows | "Mask" >> MaskBatches(contract, KeyReference(options.mask_key_file))
+    rows = with_extra(rows | "Mask" >> MaskBatches(contract, KeyReference(options.mask_key_file)), contract)
     # A lake with files tells its columns; a run without rows adds no file to it.
     is_first = not [each for each in runs.committed_runs(options.output) if each != run.run_id]
     writer = account.writer("rows", schema, contract.partition_by, empty_file=is_first)

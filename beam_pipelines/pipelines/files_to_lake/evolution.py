@@ -6,20 +6,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from beam_pipelines.columnar.provenance import EXTRA
 from beam_pipelines.contract import Contract
 from beam_pipelines.errors import UsageError
-from beam_pipelines.mask.methods import masked_schema
 from beam_pipelines.sink import runs
 
 COLUMNS = "columns"
 """Key in a manifest's `contract`: the type of each column that the run wrote, by name."""
-
-
-def row_schema(contract: Contract) -> pa.Schema:
-    """Columns of the rows in the lake: the contract's as they are masked, and `_extra` if it keeps unknown fields."""
-    schema = masked_schema(contract)
-    return schema.append(pa.field(EXTRA, pa.string())) if contract.on_schema_change == "evolve" else schema
 
 
 def told(schema: pa.Schema, partition_by: tuple[str, ...], format: str) -> dict[str, Any]:
