@@ -152,11 +152,10 @@ def _run_to_end(
     pipeline: beam.Pipeline, beam_options: PipelineOptions, total_bytes: int | None, max_dead_letter_rate: float | None
 ) -> PipelineResult | None:
     """Run to the end; None if the end is not waited for, because it was asked so or a template was made."""
-    waits = not beam_options.view_as(StandardOptions).no_wait_until_finish
-    with (
-        watching.watched(total_bytes) as watch,
-        watching.stopped_when_too_many_refused(watch, max_dead_letter_rate),
-    ):
+    standard = beam_options.view_as(StandardOptions)
+    waits = not standard.no_wait_until_finish
+    guarded = watching.alarmed_when_too_many_refused if standard.streaming else watching.stopped_when_too_many_refused
+    with watching.watched(total_bytes) as watch, guarded(watch, max_dead_letter_rate):
         result = pipeline.run()
         if not (waits and getattr(result, "has_job", True)):
             return None

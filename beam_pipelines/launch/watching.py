@@ -72,6 +72,39 @@ def watched(total_bytes: int | None, stream: TextIO | None = None) -> Iterator[W
 
 
 @contextlib.contextmanager
+def alarmed_when_too_many_refused(watch: Watch, most: float | None, stream: TextIO | None = None) -> Iterator[None]:
+    """Write an alarm whenever more than this share was refused of the rows read since the last look.
+
+    For streams, which nobody wants to end for a bad hour; a look takes in 10,000 rows or more.
+    """
+    ended = threading.Event()
+    told = stream or sys.stderr
+
+    def look() -> None:
+        before: Mapping[str, int] = {}
+        while most is not None and not ended.wait(_LOOK_SECONDS):
+            now = dict(watch.counts())
+            read, refused = (now.get(name, 0) - before.get(name, 0) for name in (ledger.READ, ledger.DEAD_LETTERED))
+            if read >= _ROWS_JUDGED:
+                before = now
+                if refused > most * read:
+                    print(
+                        f"ALARM: --max_dead_letter_rate: {refused:,} of the last {read:,} rows were refused "
+                        f"({refused / read:.2%}), more than {most:.2%}. The stream goes on.",
+                        file=told,
+                        flush=True,
+                    )
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(timeout=5)
+
+
+@contextlib.contextmanager
 def stopped_when_too_many_refused(watch: Watch, most: float | None) -> Iterator[None]:
     """Interrupt the main thread when more than this share of the rows read was refused; then DeadLetterRateError.
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -92,6 +94,25 @@ def test_a_job_on_another_runner_is_cancelled_by_its_counters(folder: Path) -> N
     assert ran.returncode == ExitCode.TOO_MANY_REFUSED, ran.stderr
     assert "more than 50.00%: the run was cancelled, nothing was published" in ran.stderr
     assert not list((folder / "lake").rglob("manifest.json"))
+
+
+def test_a_stream_goes_on_and_raises_an_alarm_for_what_came_since_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "_LOOK_SECONDS", 0.01)
+    counts = {"read": 0, "dead_lettered": 0}
+    watch = watching.Watch()
+    watch.follow(lambda: counts)
+    monkeypatch.setattr(watching, "_ASKED_SECONDS", 0.0)
+    told = io.StringIO()
+    with watching.alarmed_when_too_many_refused(watch, 0.1, told):
+        for read, refused in ((10_000, 2_000), (15_000, 4_000), (30_000, 2_500), (45_000, 9_000)):
+            counts |= {"read": read, "dead_lettered": refused}
+            time.sleep(0.2)
+    assert told.getvalue().splitlines() == [
+        "ALARM: --max_dead_letter_rate: 2,000 of the last 10,000 rows were refused (20.00%), more than 10.00%. "
+        "The stream goes on.",
+        "ALARM: --max_dead_letter_rate: 6,500 of the last 15,000 rows were refused (43.33%), more than 10.00%. "
+        "The stream goes on.",
+    ]
 
 
 @pytest.mark.parametrize("share", ["1.5", "-0.1", "nan"])
