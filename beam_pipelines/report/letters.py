@@ -85,7 +85,7 @@ def hidden(payload: bytes, names: Collection[str] = ()) -> str:
     r"""Return a payload's shape: letters become x or X, digits 9. JSON keys that are in `names` stay.
 
     >>> hidden(b'{"name": "Ann", "age": 41, "x": "J\xf6rg"}', {"name", "age"})
-    '{"name": "Xxx", "age": 99, "x": "Xx�xx"}'
+    '{"name": "Xxx", "age": 99, "x": "X�xx"}'
     """
     text = payload[: 4 * SHOWN_CHARS].decode(errors="replace")
     keys = "|".join(re.escape(name) for name in sorted(names))

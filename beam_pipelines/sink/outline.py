@@ -20,7 +20,7 @@ def outline(pipeline: Any) -> list[Step]:
     >>> pipeline = beam.Pipeline(runner="FnApiRunner")
     >>> _ = pipeline | "Read" >> beam.Create([1]) | "Write" >> beam.Map(print)
     >>> outline(pipeline)[1]
-    {'name': 'Write', 'transform': 'Map(print)', 'inputs': ['Read']}
+    {'name': 'Write', 'transform': 'ParDo(CallableWrapperDoFn)', 'inputs': ['Read']}
     """
     top = pipeline._root_transform()
     steps: list[Step] = []

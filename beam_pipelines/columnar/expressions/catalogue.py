@@ -86,7 +86,7 @@ _START, _END = "<!-- functions:", "<!-- end of functions -->"
 def written_into(page: str) -> str:
     """A page of docs with the table of functions between its marks.
 
-    >>> print(written_into("<!-- functions: … -->\\n<!-- end of functions -->")[:52])
+    >>> print(written_into("<!-- functions: … -->\\n<!-- end of functions -->")[:50])
     <!-- functions: … -->
     | function | what it gives |
     """
