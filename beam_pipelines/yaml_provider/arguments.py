@@ -106,6 +106,8 @@ def _as_yaml(transform: str, name: str, hint: Any) -> tuple[Role, Any, str, _Rea
     if not all(each in (Uri, Window, type(None)) or _is_plain(each) for each in members):
         return "left out", Any, "", _never
     plain = tuple(each for each in members if each not in (Uri, Window, type(None)))
+    lists = [each for each in plain if _shown(each) == "list"]
+    plain = tuple(each for each in plain if each not in lists[1:])  # a list is a list, in YAML
     expected = functools.reduce(operator.or_, [*plain, *([None] if type(None) in members else [])])
     return "value", _beam_kind(plain), " or ".join(dict.fromkeys(_shown(each) for each in plain)), _converted(expected)
 

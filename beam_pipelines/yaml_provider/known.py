@@ -23,7 +23,8 @@ class Known:
 
     `of` describes its batches (None of raw ones), `contract` is the last one that was named for its rows, and
     `event_time` the column of their event times. `ledger` accounts for what the stage did, `came_from` are the
-    inputs whose rows are accounted for (a table that rows are looked up in is not), `patterns` the files read.
+    inputs whose rows are accounted for (a table that rows are looked up in is not), `patterns` the files read,
+    `run_id` the run of written files.
     """
 
     holds: Holds
@@ -33,6 +34,7 @@ class Known:
     ledger: beam.PCollection[Any] | None = None
     came_from: tuple[beam.PCollection[Any], ...] = ()
     patterns: tuple[str, ...] = ()
+    run_id: str | None = None
 
     @property
     def schema(self) -> pa.Schema | None:

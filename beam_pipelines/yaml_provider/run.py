@@ -40,16 +40,31 @@ def finalize(inputs: Any, given: dict[str, Any]) -> beam.PCollection[str]:
     files = [each for each in collections if _holds(each, "files")]
     if not files and not any(_holds(each, "ledger") for each in collections):
         raise UsageError("FinalizeRun takes what WriteToLake, WriteDeadLetters and WriteBatchesToKafka yield")
+    run_id = _run_of(files, collections[0].pipeline, given.pop("run_id", None))
     ledgers: dict[int, beam.PCollection[Any]] = {}
     for collection in lineage(collections, tables=False):
         known = known_of(collection)
         if known is not None and known.ledger is not None:
             ledgers[id(known.ledger)] = known.ledger
-    pipeline = collections[0].pipeline
-    run = _described(collections, given.pop("run_id", None) or run_id_of(pipeline), given.pop("pipeline", PIPELINE))
+    run = _described(collections, run_id, given.pop("pipeline", PIPELINE))
     rate = given.get("max_dead_letter_rate")
     finalizing = FinalizeRun(given["output"], run, max_dead_letter_rate=rate)
     return (files, list(ledgers.values())) | "Finalize" >> finalizing
+
+
+def _run_of(files: list[beam.PCollection[Any]], pipeline: beam.Pipeline, said: str | None) -> str:
+    """The run that all files are of."""
+    made_as = run_id_of(pipeline)
+    found = [known_of(file) for file in lineage(files, tables=False)]
+    runs = {known.run_id or made_as for known in found if known is not None and known.holds == "files"}
+    if said is not None:
+        runs.add(said)
+    if len(runs) > 1:
+        raise UsageError(
+            f"run_id: the files are of different runs, {', '.join(sorted(runs))}: say the same run_id in all sinks, "
+            "or in none"
+        )
+    return runs.pop() if runs else made_as
 
 
 def _holds(collection: Any, what: str) -> bool:

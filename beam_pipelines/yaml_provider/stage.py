@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 from collections.abc import Mapping
 from typing import Any
@@ -27,6 +28,9 @@ RENAMED = {"ReadFromKafka": "ReadBatchesFromKafka", "WriteToKafka": "WriteBatche
 
 INPUTS = {"JoinTable": ("rows", "table"), "JoinBatches": ("left", "right")}
 """Transforms of several inputs; the first is the one whose rows go on."""
+
+SOURCES = ("Read", "Replay")
+"""How the names of transforms without input begin."""
 
 SIDES = {"table_of": "table", "right_of": "right"}
 """Parameters that say what is in another input, which is known of it."""
@@ -64,8 +68,9 @@ def _run_parameter(name: str) -> Parameter:
 
 
 def known_on_input(parameter: Parameter, transform: type[beam.PTransform]) -> bool:
-    """Whether a parameter needn't be said, since the input tells it: the contract of what was decoded."""
-    return parameter.role == "contract" and transform.__name__ not in ("DecodeBatches", "ValidateRows")
+    """Whether a parameter needn't be said, since the input tells it: contract and event time of what was decoded."""
+    told = parameter.role == "contract" or parameter.name == "event_time"
+    return told and transform.__name__ not in ("DecodeBatches", "ReplayFiles", "ValidateRows")
 
 
 class YamlStage(beam.PTransform):
@@ -164,6 +169,8 @@ class YamlStage(beam.PTransform):
             arguments.setdefault("run_id", run_id_of(main.pipeline))
         if "event_time" in accepts and known.event_time is not None:
             arguments.setdefault("event_time", known.event_time)
+        elif "event_time" in accepts and accepts["event_time"].required and "event_time" not in arguments:
+            raise UsageError(f"{self._name} needs 'event_time': its input has no column that is known to be it")
         if "partition_by" in accepts and known.contract is not None and self._given.get("folder") == "rows":
             arguments.setdefault("partition_by", known.contract.partition_by)
         if "as_" in accepts:
@@ -198,7 +205,7 @@ class YamlStage(beam.PTransform):
         letters = outputs.pop("dead_letters", None)
         if not outputs:
             outputs = {"ledger": ledger}
-        if main_bounded(main):
+        if "panes" in outputs and main_bounded(main):
             outputs.pop("late", None)
         if "disagreement" in outputs and "shadow" not in self._given:
             del outputs["disagreement"]
@@ -224,24 +231,21 @@ class YamlStage(beam.PTransform):
 
     def _with_origin(self, known: Known, ledger: Any, came_from: tuple[Any, ...]) -> Known:
         patterns = self._given.get("patterns", self._given.get("files", ()))
-        return Known(
-            known.holds,
-            known.of,
-            known.contract,
-            known.event_time,
-            ledger,
-            came_from,
-            (patterns,) if isinstance(patterns, str) else tuple(patterns),
+        return dataclasses.replace(
+            known,
+            ledger=ledger,
+            came_from=came_from,
+            patterns=(patterns,) if isinstance(patterns, str) else tuple(patterns),
         )
 
     def _after(self, inner: beam.PTransform, known: Known) -> Known:
         """What the main output holds."""
         name = self._transform.__name__
         contract = self._given.get("contract") or known.contract
-        if name.startswith("Read"):
+        if name.startswith(SOURCES):
             return Known("raw", contract=contract)
         if name in ("WriteToLake", "WriteDeadLetters"):
-            return Known("files", contract=contract)
+            return Known("files", contract=contract, run_id=self._given.get("run_id"))
         if name == "WriteToKafka":
             return Known("ledger")
         if name == "CheckQuality":

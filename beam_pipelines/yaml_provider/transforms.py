@@ -8,7 +8,7 @@ from typing import Any
 
 import apache_beam as beam
 
-from beam_pipelines.yaml_provider.stage import YamlStage, transforms, yaml_parameters
+from beam_pipelines.yaml_provider.stage import SOURCES, YamlStage, transforms, yaml_parameters
 
 
 def __getattr__(name: str) -> Callable[..., beam.PTransform]:
@@ -28,6 +28,7 @@ def __getattr__(name: str) -> Callable[..., beam.PTransform]:
             for key, each in yaml_parameters(transform).items()
         ]
     )
+    make._yaml_requires_inputs = not name.startswith(SOURCES)  # type: ignore[attr-defined]  # Beam's own name
     return make
 
 

@@ -149,6 +149,16 @@ def test_what_is_known_outlives_flatten_and_differing_inputs_are_refused() -> No
         _ = both | transforms.FilterBatches(where="a = 1")
 
 
+def test_sinks_of_different_runs_are_refused() -> None:
+    orders = _orders(beam.Pipeline("FnApiRunner"))
+    one = orders | "one" >> transforms.WriteToLake(output="lake", folder="rows", run_id="a")
+    two = orders | "two" >> transforms.WriteToLake(output="lake", folder="late", run_id="b")
+    with pytest.raises(UsageError, match="run_id: the files are of different runs, a, b: say the same run_id"):
+        _ = (one, two) | beam.Flatten() | transforms.FinalizeRun(output="lake")
+    with pytest.raises(UsageError, match="different runs, a, c"):
+        _ = one | "other" >> transforms.FinalizeRun(output="lake", run_id="c")
+
+
 def test_outputs_have_the_types_of_batches_and_of_rows() -> None:
     rows = _orders(beam.Pipeline("FnApiRunner")) | transforms.BatchesToRows()
     assert isinstance(rows.element_type, typehints.TypeConstraint)
