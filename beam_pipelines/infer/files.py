@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -27,6 +27,9 @@ from beam_pipelines.ingest.inputs import list_inputs, open_input
 SAMPLE_ROWS = 10_000
 """Rows looked at: enough to see what is rare, in a second or two."""
 
+_NULL_WORDS = ("NA", "N/A", "n/a", "#N/A", "NULL", "null", "None", "NaN", "nan", r"\N", "-")
+"""What programs write for null."""
+
 _MISFITS: tuple[tuple[Any, pa.DataType], ...] = (
     (pa.types.is_large_string, pa.string()),
     (pa.types.is_string_view, pa.string()),
@@ -41,14 +44,19 @@ _MISFITS: tuple[tuple[Any, pa.DataType], ...] = (
 
 
 def infer_contract(
-    path: str, format: str = "auto", compression: str = "auto", delimiter: str = ",", rows: int = SAMPLE_ROWS
+    path: str,
+    format: str = "auto",
+    compression: str = "auto",
+    delimiter: str = ",",
+    rows: int = SAMPLE_ROWS,
+    nulls: Sequence[str] = (),
 ) -> Guess:
     """Look into the first file of a pattern, and make a contract of its first rows.
 
     UsageError when there is no file, when it holds no rows, or when none of them can be read.
     """
-    options = ReadOptions(format=format, compression=compression, dialect=CsvDialect(delimiter))
-    first = list_inputs(path)[0].path
+    options = ReadOptions(format=format, compression=compression, dialect=CsvDialect(delimiter, nulls=("", *nulls)))
+    first = list_inputs(path, "DATA")[0].path
     with open_input(first) as file:
         batches = list(_first(read_content(file, first, options), rows))
     if not batches:
@@ -105,7 +113,20 @@ def _of_csv(name: str, batches: list[pa.RecordBatch], options: ReadOptions) -> G
         for column, values in zip(columns, decoded.columns.values(), strict=True):
             column += [value for row, value in enumerate(values.to_pylist()) if row not in wrong]
     rows = len(columns[0]) if columns else 0
-    return guess_contract(name, [Column(each, column, True) for each, column in zip(names, columns, strict=True)], rows)
+    found = guess_contract(
+        name, [Column(each, column, True) for each, column in zip(names, columns, strict=True)], rows
+    )
+    return Guess(found.contract, [*_of_nulls(columns), *found.notes])
+
+
+def _of_nulls(columns: list[list[Any]]) -> Iterator[str]:
+    """Words that may mean null: one that does, unsaid, makes texts of numbers."""
+    has = [set(column) for column in columns]
+    for word in _NULL_WORDS:
+        count = sum(word in values for values in has)
+        if count:
+            where = "1 column" if count == 1 else f"{count} columns"
+            yield f"{word} is a value in {where}: if it means null, infer and run with --csv_nulls '{word}'"
 
 
 def _names(header: bytes, dialect: CsvDialect) -> list[str]:

@@ -34,13 +34,13 @@ class InputFile(NamedTuple):
     modified: float | None
 
 
-def list_inputs(patterns: str | Sequence[str]) -> list[InputFile]:
+def list_inputs(patterns: str | Sequence[str], option: str = "--input") -> list[InputFile]:
     """Return the files that patterns name, sorted by path, each once.
 
     Patterns are those of Beam's file systems: `*` and `?` stop at a slash, `**` doesn't, `[ab]` is one of
     the characters. A name with such characters is also taken as it stands, when as a pattern it matches
     nothing. A folder isn't taken for the files in it. Local files must be readable; others are only listed.
-    UsageError, naming the option `--input`, when there is nothing to read.
+    UsageError, naming the `option` that said so, when there is nothing to read.
 
     >>> list_inputs("no such folder/*.csv")
     Traceback (most recent call last):
@@ -48,10 +48,14 @@ def list_inputs(patterns: str | Sequence[str]) -> list[InputFile]:
     """
     patterns = [patterns] if isinstance(patterns, str) else list(patterns)
     if not patterns:
-        raise UsageError("--input: no files are named: give a file or a pattern such as 'events/*.jsonl.gz'")
+        raise UsageError(f"{option}: no files are named: give a file or a pattern such as 'events/*.jsonl.gz'")
     found: dict[str, InputFile] = {}
     for pattern in patterns:
-        for file in _match(pattern):
+        try:
+            matched = _match(pattern)
+        except UsageError as error:
+            raise UsageError(f"{option}: {error}") from error.__cause__
+        for file in matched:
             same = file.path if FileSystems.get_scheme(file.path) else str(Path(file.path).absolute())
             found.setdefault(same, file)
     return sorted(found.values())
@@ -69,7 +73,7 @@ def open_input(path: str) -> BinaryIO:
 
 def _match(pattern: str) -> list[InputFile]:
     if not pattern.strip():
-        raise UsageError("--input: an empty pattern names no files")
+        raise UsageError("an empty pattern names no files")
     local = FileSystems.get_scheme(pattern) is None
     if pattern.endswith("/") or (local and _is(Path(pattern).is_dir)):
         raise _is_folder(pattern)
@@ -82,7 +86,7 @@ def _match(pattern: str) -> list[InputFile]:
     files = [InputFile(file.path, file.size_in_bytes, file.last_updated_in_seconds or None) for file in found]
     for file in files if local else []:
         if not os.access(file.path, os.R_OK, effective_ids=os.access in os.supports_effective_ids):
-            raise UsageError(f"--input: no permission to read '{file.path}'")
+            raise UsageError(f"no permission to read '{file.path}'")
     return files
 
 
@@ -100,14 +104,14 @@ def _list(pattern: str, limit: int | None = None) -> list[FileMetadata]:
     try:
         found = FileSystems.match([f"./{pattern}" if here else pattern], limits=[limit])[0].metadata_list
     except BeamIOError as error:
-        raise UsageError(f"--input: '{pattern}' can't be listed: {_causes(error)}") from error
+        raise UsageError(f"'{pattern}' can't be listed: {_causes(error)}") from error
     except ValueError as error:
         scheme = FileSystems.get_scheme(pattern) or ""
         if scheme in EXTRAS:
             hint = f" Install 'apache-beam[{EXTRAS[scheme]}]'."
         else:
             hint = " Local files are named without it." if scheme == "file" else did_you_mean(scheme, EXTRAS)
-        raise UsageError(f"--input: '{pattern}': there is no file system for {scheme}://.{hint}") from error
+        raise UsageError(f"'{pattern}': there is no file system for {scheme}://.{hint}") from error
     if here:
         return [FileMetadata(file.path[2:], file.size_in_bytes, file.last_updated_in_seconds) for file in found]
     return found
@@ -121,25 +125,23 @@ def _causes(error: Exception) -> str:
 
 def _is_folder(pattern: str) -> UsageError:
     inside = f"{pattern.rstrip('/')}/*"
-    return UsageError(
-        f"--input: '{pattern}' is a folder: say which files in it, as in '{inside}' (or '{inside}*' below it)"
-    )
+    return UsageError(f"'{pattern}' is a folder: say which files in it, as in '{inside}' (or '{inside}*' below it)")
 
 
 def _no_match_local(pattern: str) -> UsageError:
     """Say how far the path exists, and what there is instead."""
     folder, missing = Path(GLOB.split(f"{pattern}*", maxsplit=1)[0] + "x").parent, Path(pattern).name
     if _is(Path(pattern).is_symlink):
-        return UsageError(f"--input: '{pattern}' is a link to a file that isn't there")
+        return UsageError(f"'{pattern}' is a link to a file that isn't there")
     while not _is(folder.is_dir):
         if _is(folder.exists):
-            return UsageError(f"--input: '{pattern}' matches no file: '{folder}' is a file, not a folder")
+            return UsageError(f"'{pattern}' matches no file: '{folder}' is a file, not a folder")
         folder, missing = folder.parent, folder.name
     try:
         names = [entry.name for entry in folder.iterdir()]
     except PermissionError:
-        return UsageError(f"--input: '{pattern}' matches no file: no permission to look into '{folder}'")
-    return UsageError(f"--input: '{pattern}' matches no file.{_near(missing, names, str(folder))}")
+        return UsageError(f"'{pattern}' matches no file: no permission to look into '{folder}'")
+    return UsageError(f"'{pattern}' matches no file.{_near(missing, names, str(folder))}")
 
 
 def _no_match_remote(pattern: str) -> UsageError:
@@ -151,7 +153,7 @@ def _no_match_remote(pattern: str) -> UsageError:
         names = [file.path.rpartition("/")[2] for file in _list(f"{folder}/*", limit=MAX_LISTED)]
     except UsageError as error:
         return error
-    return UsageError(f"--input: '{pattern}' matches no file.{_near(missing, names, folder)}")
+    return UsageError(f"'{pattern}' matches no file.{_near(missing, names, folder)}")
 
 
 def _near(missing: str, names: list[str], folder: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Literal, get_args
@@ -255,7 +256,11 @@ def _in_place_order(table: pa.RecordBatch) -> pa.RecordBatch:
 
 def _field(contract: Contract, name: str, where: str) -> Field:
     if name not in contract.names:
-        raise UsageError(f"{where} no column '{name}' to join by." + did_you_mean(name, contract.names))
+        only = contract.names[0] if len(contract.names) == 1 else ""
+        hint = did_you_mean(name, contract.names)
+        if name in re.split(r"[,;|\t]", only):
+            hint = f" Its only column is '{only}': CSV tables are separated by --csv_delimiter, as the input is."
+        raise UsageError(f"{where} no column '{name}' to join by.{hint}")
     return contract.field(name)
 
 

@@ -147,3 +147,42 @@ def test_rows_of_one_kind_are_all_taken(rows: list[dict[str, Any]]) -> None:
     finite = [row for row in rows if "Infinity" not in json.dumps(row)]
     result = judged([Sample(row, None) for row in finite], guess.contract)
     assert not result.refused.num_rows, result.refused.column("__failures").to_pylist()
+
+
+def test_a_few_mistakes_among_many_texts_dont_make_a_column_text() -> None:
+    days = [f"{n % 28 + 1:02}.12.2025" for n in range(199)]
+    found = guess_field(Column("tag", [*days, "31.02.2025"], is_text=True))
+    assert (found.field.type, found.field.date_format) == (pa.date32(), "dd.MM.yyyy")
+    assert found.notes == ["tag: 1 of 200 values are not dates: their rows will be dead letters"]
+    times = ["2025-12-01T10:00:00+01:00"] * 199
+    assert pa.types.is_timestamp(guess_field(Column("ts", [*times, "yesterday"])).field.type)
+    numbers = [str(n) for n in range(199)]
+    assert guess_field(Column("ms", [*numbers, "slow"], is_text=True)).field.type == pa.int64()
+    assert guess_field(Column("ms", [*numbers, "slow", "n/a", "?"], is_text=True)).field.type == pa.string()
+    assert guess_field(Column("sku", [*numbers, "85123A"], is_text=True)).field.type == pa.string()
+
+
+def test_numbers_with_a_decimal_comma_come_with_the_expression_that_reads_them() -> None:
+    found = guess_field(Column("Preis", ["1.234,50", "7", "-0,5"], is_text=True))
+    assert found.field.type == pa.string()
+    [note] = found.notes
+    assert """--derive "NAME = CAST(replace(replace(Preis, '.', ''), ',', '.') AS DOUBLE)\"""" in note
+    assert '(\\"Rabatt %\\", ' in guess_field(Column("Rabatt %", ["2,5"], is_text=True)).notes[0]
+    assert not guess_field(Column("PLZ", ["01067", "80331"], is_text=True)).notes
+
+
+def test_words_for_null_are_told_and_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "wide.csv").write_bytes(
+        b"\xef\xbb\xbfid;load\n" + b"".join(b"%d;NA\n%d;3\n" % (n, -n - 1) for n in range(9))
+    )
+    told = inferred(f"{tmp_path}/wide.csv", capsys, "--csv_delimiter", ";")
+    assert "# - NA is a value in 1 column: if it means null, infer and run with --csv_nulls 'NA'\n" in told
+    assert parse_contract(told).field("load").type == pa.string()
+    told = inferred(f"{tmp_path}/wide.csv", capsys, "--csv_delimiter", ";", "--csv_nulls", "NA,-")
+    assert "# Runs need --csv_delimiter ';' --csv_nulls 'NA,-' too.\n" in told
+    assert parse_contract(told).field("load").type == pa.int64()
+
+
+def test_a_file_that_isnt_there_is_no_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["contract", "infer", f"{tmp_path}/nothing.csv"]) == 2
+    assert "DATA: '" in capsys.readouterr().err

@@ -185,3 +185,13 @@ def test_the_letters_of_a_replay_lie_beside_the_letters_they_came_from(folder: P
     assert pq.read_table(kept).num_rows == 7
     assert not (folder / "lake" / "_replays").exists()
     assert _ids(folder) == [*range(20), 100, 101]
+
+
+def test_a_replay_reads_csv_as_its_run_did(folder: Path) -> None:
+    """Options that say how CSV is written go with the letters."""
+    (folder / "orders.jsonl").unlink()
+    (folder / "orders.csv").write_text("price;at;id\n-3;2026-05-02T00:00:00Z;100\nNA;2026-05-02T00:00:00Z;101\n")
+    _run(folder, "--csv_delimiter=;", "--csv_nulls=NA")
+    assert _ids(folder) == [101]
+    assert _replay(folder, "--contract", str(folder / "v2.yaml")) == ExitCode.OK
+    assert _ids(folder) == [100, 101]

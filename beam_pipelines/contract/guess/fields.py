@@ -5,7 +5,8 @@ from __future__ import annotations
 import collections
 import datetime as dt
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -18,6 +19,8 @@ ASSUMED_ZONE = "Etc/UTC"
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})")  # 007 is a code, no number
 _NUMBER = re.compile(r"-?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_COMMA_NUMBER = re.compile(r"-?([0-9]{1,3}(\.[0-9]{3})+|[0-9]+)(,[0-9]+)?")  # 1.234,50
+_CODE_NAME = re.compile(r"(.*[_\- ])?(id|key|code|no|nr|number|num|sku)|.+(Id|ID|Key|Code|No|Nr)")
 _LEADING_ZERO = re.compile(r"-?0[0-9]+")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?(?P<zone>Z|[+-]\d\d(:?\d\d)?)?", re.ASCII)
@@ -36,6 +39,8 @@ _FORMATS = {
     "yyyy/MM/dd HH:mm:ss": "%Y/%m/%d %H:%M:%S",
 }
 """Patterns that are tried besides ISO 8601, and what Python calls them."""
+_MANY, _MOST = 100, 0.99
+"""Of so many texts, those beside this share are mistakes. Codes are exempt: 85123A among numbers is none."""
 _MAP_KEYS = 30
 """Objects with more keys than this, of values of one type, are taken for maps."""
 
@@ -105,7 +110,9 @@ def _of_kind(name: str, kind: str, fitting: list[Any]) -> Guessed:
         case "object":
             return _of_objects(name, fitting)
         case _:
-            return _of_times(name, fitting) or Guessed(Field(name, pa.string()), [])
+            return (
+                _of_times(name, fitting) or _of_most(name, fitting, _of_times) or Guessed(Field(name, pa.string()), [])
+            )
 
 
 def _inside(path: str, name: str, notes: list[str]) -> list[str]:
@@ -141,6 +148,21 @@ def _with(field: Field, **attributes: Any) -> Field:
 
 
 def _of_texts(name: str, texts: list[str]) -> Guessed:
+    found = _typed(name, texts) or _of_most(name, texts, _of_times if _CODE_NAME.fullmatch(name) else _typed)
+    if found is not None:
+        return found
+    told = []
+    if sum(_COMMA_NUMBER.fullmatch(text) is not None for text in texts) >= _MOST * len(texts) and "," in "".join(texts):
+        column = name if re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) else '\\"' + name.replace('"', '""') + '\\"'
+        number = f"CAST(replace(replace({column}, '.', ''), ',', '.') AS DOUBLE)"
+        told = [
+            f'{name}: numbers with a decimal comma are kept as text; to count with them: --derive "NAME = {number}"'
+        ]
+    return Guessed(Field(name, pa.string()), told)
+
+
+def _typed(name: str, texts: list[str]) -> Guessed | None:
+    """What all texts are, if it is more than text."""
     if all(text.lower() in ("true", "false") for text in texts):
         return Guessed(Field(name, pa.bool_()), [])
     if all(_INTEGER.fullmatch(text) and -(2**63) <= int(text) < 2**63 for text in texts):
@@ -148,7 +170,34 @@ def _of_texts(name: str, texts: list[str]) -> Guessed:
     if all(_NUMBER.fullmatch(text) for text in texts) and not any(_LEADING_ZERO.fullmatch(text) for text in texts):
         finite = all(abs(float(text)) < float("inf") for text in texts)
         return Guessed(Field(name, pa.float64() if finite else pa.string()), [])
-    return _of_times(name, texts) or Guessed(Field(name, pa.string()), [])
+    return _of_times(name, texts)
+
+
+def _of_most(name: str, texts: list[str], read: Callable[[str, list[str]], Guessed | None]) -> Guessed | None:
+    """What nearly all texts are, when the others are so few that they look like mistakes."""
+    if len(texts) < _MANY:
+        return None
+    [(length, _)] = collections.Counter(len(text) for text in texts).most_common(1)
+    looks: list[Callable[[str], bool]] = [
+        lambda text: _NUMBER.fullmatch(text) is not None,
+        lambda text: _TIME.fullmatch(text) is not None and _parsed(text[:10], "%Y-%m-%d"),
+        *(partial(_parsed, pattern=python) for java, python in _FORMATS.items() if len(java) == length),
+    ]
+    for look in looks:
+        if sum(look(text) for text in texts[:_MANY]) < _MANY / 2:
+            continue
+        fitting = [text for text in texts if look(text)]
+        found = read(name, fitting) if len(fitting) >= _MOST * len(texts) else None
+        if found is not None and not pa.types.is_string(found.field.type):
+            wrong = f"{len(texts) - len(fitting)} of {len(texts)} values are not {_said(found.field.type)}"
+            return Guessed(found.field, [*found.notes, f"{name}: {wrong}: their rows will be dead letters"])
+    return None
+
+
+def _said(kind: pa.DataType) -> str:
+    if pa.types.is_date(kind):
+        return "dates"
+    return "timestamps" if pa.types.is_timestamp(kind) else "numbers"
 
 
 def _of_times(name: str, texts: list[str]) -> Guessed | None:

@@ -9,9 +9,9 @@ from typing import Literal
 from beam_pipelines.errors import UsageError
 from beam_pipelines.options import Parent, option
 
-_CSV = Parent("format", ("auto", "csv"))
-_XML = Parent("format", ("auto", "xml"))
-_FIXED = Parent("format", ("fixed",))
+_CSV = Parent("format", ("auto", "csv", "dead_letters"))
+_XML = Parent("format", ("auto", "xml", "dead_letters"))
+_FIXED = Parent("format", ("fixed", "dead_letters"))
 
 
 def _one_character(text: str) -> None:

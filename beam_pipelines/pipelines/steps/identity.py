@@ -43,7 +43,7 @@ def identify_run(
     UsageError when there is nothing to read or the output can't be written.
     """
     inputs = list_sources(reading.input) if files is None else list(files)
-    looked_up = list_inputs(tables) if tables else []
+    looked_up = list_inputs(tables, "--join or --references") if tables else []
     check_output(writing.output, writing.dead_letter_output)
     told: dict[str, Any] = dataclasses.asdict(reading) | dataclasses.asdict(writing)
     meaning = {name: value for name, value in told.items() if name not in PLACES and name != "contract"}

@@ -52,7 +52,7 @@ def table_contract(spec: JoinSpec, dialect: CsvDialect) -> Contract:
     """The table's contract, or one made from what its first file begins with."""
     if spec.contract is not None:
         return read_contract(spec.contract)
-    file = list_inputs(spec.file)[0].path
+    file = list_inputs(spec.file, "--join")[0].path
     try:
         schema = _schema_of(file, dialect)
     except (pa.ArrowInvalid, OSError):  # whose text may hold a value
