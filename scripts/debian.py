@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 
-PACKAGES = ("buildah", "debootstrap", "shellcheck")
+PACKAGES = ("buildah", "chromium", "debootstrap", "shellcheck")
 _INSTALL_SECONDS = 900
 
 
