@@ -56,6 +56,10 @@ def running(folder: Path) -> Iterator[list[str]]:
         "taskmanager.bind-host": "localhost",
         "taskmanager.numberOfTaskSlots": _SLOTS,
         "parallelism.default": 1,
+        # Submitting takes more than the usual 10 s on a machine that is busy with other tests.
+        "pekko.ask.timeout": "120 s",
+        "web.timeout": 120_000,
+        "heartbeat.timeout": 180_000,
         "io.tmp.dirs": folder,
         # Flink's scripts work these out; a TaskManager that is started without them wants all of them.
         "taskmanager.cpu.cores": _SLOTS,

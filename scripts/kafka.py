@@ -115,6 +115,7 @@ class Broker:
             ),
             "inter.broker.listener.name": "PLAINTEXT",
             "log.dirs": data,
+            "log.retention.ms": -1,  # records of tests are as old as they like
             "num.partitions": 1,
             "auto.create.topics.enable": "false",
             # One broker holds each of its own topics once.

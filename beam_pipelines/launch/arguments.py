@@ -102,7 +102,7 @@ class Request:
     options: Any
     beam_flags: list[str]
     verbose: bool
-    dry_run: bool
+    dry_run: bool = False
 
 
 def read(entry: PipelineEntry, argv: Sequence[str], epilog: str) -> Request:

@@ -130,7 +130,7 @@ def _image(name: str, **metadata: Any) -> dict[str, Any]:
             {"parameters": PARAMETERS | {"run_id": "a/b"}},
             "run_id: Unmatched parameter value, it doesn't match the regex",
         ),
-        ({"parameters": PARAMETERS | {"format": "xml"}}, "format: Unmatched parameter value, it is not one of auto"),
+        ({"parameters": PARAMETERS | {"format": "pdf"}}, "format: Unmatched parameter value, it is not one of auto"),
         ({"parameters": PARAMETERS | {"aggregate_shards": "many"}}, "aggregate_shards: Unmatched parameter value"),
         ({"parameters": PARAMETERS | {"csv_header": "maybe"}}, "csv_header: Unmatched parameter value"),
         ({"container_spec": {"image": ""}}, "The container spec names no image"),

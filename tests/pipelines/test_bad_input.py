@@ -125,7 +125,7 @@ def test_bad_files_cost_their_bad_rows_and_nothing_else(tmp_path: Path) -> None:
         (["--aggregate", "count(*)", "--window", "tumbling:1h"], ["tumbling", "fixed"]),
         (["--window", "fixed:1h"], ["--window", "--aggregate"]),
         (["--windw", "fixed:1h"], ["--windw", "--window"]),
-        (["--format", "json"], ["--format", "jsonl"]),
+        (["--format", "jsn"], ["--format", "json"]),
         (["--csv_delimiter", ";;"], ["--csv_delimiter", ";;"]),
         (["--event_time", "id"], ["id", "timestamp"]),
         (["--event_time", "att"], ["att", "Did you mean 'at'?"]),

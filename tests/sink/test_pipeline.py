@@ -209,7 +209,10 @@ def test_killed_while_writing_and_while_publishing_and_run_again_the_lake_is_und
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"folder": "row"}, "folder 'row' is not one of rows, aggregates, late, dead_letters. Did you mean 'rows'?"),
+        (
+            {"folder": "row"},
+            "folder 'row' is not one of rows, aggregates, late, shadow, dead_letters. Did you mean 'rows'?",
+        ),
         ({"format": "cvs"}, "--output_format: 'cvs' is not one of parquet, orc, avro, jsonl, csv. Did you mean 'csv'?"),
         ({"folder": "dead_letters", "format": "csv"}, "format 'csv' is not possible for dead letters"),
         ({"codec": "zst"}, "--codec: 'zst' is not possible in parquet, only zstd, snappy, gzip, lz4, none"),

@@ -103,3 +103,5 @@ def _read_remote(location: str) -> bytes:
             return bytes(file.read(MAX_BYTES + 1))
     except (BeamIOError, OSError, ValueError) as error:
         raise ContractError(location, [f"can't be read: {error}"]) from error
+    except Exception as error:  # a store's client raises errors of its own: google's NotFound, boto's ClientError
+        raise ContractError(location, [f"can't be read: {type(error).__name__}: {error}"]) from error

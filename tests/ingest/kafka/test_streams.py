@@ -24,7 +24,10 @@ def test_on_prism_late_rows_and_new_partitions_are_accounted_for(
         stream.write(2000, first_second=20, disorder=8)
         stream.wait(running, log)
     stream.check()
-    assert stream.come_out() == (6000, 2000, 7)
+    in_panes, late, refused = stream.come_out()
+    assert (in_panes + late, refused) == (8000, 7)
+    # What was written last is late; on a slow machine the watermark may have passed more of the rest.
+    assert 3000 <= in_panes <= 6000
     # Some commits may be outstanding: a runner tells of its checkpoints when it likes.
     committed = broker.committed(stream.topic, "windows")
     assert 0 < sum(committed.values()) <= len(stream.clicks) + stream.poison
@@ -33,7 +36,12 @@ def test_on_prism_late_rows_and_new_partitions_are_accounted_for(
 def test_on_flink_with_checkpoints(broker: Kafka, tmp_path: Path, flink_flags: list[str]) -> None:
     stream = Stream.on(broker)
     stream.write(3000, first_second=0, poison=4)
-    with job(stream, tmp_path, OPTIONS, [*flink_flags, "--checkpointing_interval=3000"]) as (running, log):
+    with job(
+        stream,
+        tmp_path,
+        OPTIONS,
+        [*flink_flags, "--checkpointing_interval=3000", "--finish_bundle_before_checkpointing"],
+    ) as (running, log):
         stream.wait(running, log)
         stream.write(3000, first_second=30, poison=3)
         stream.wait(running, log)
