@@ -58,13 +58,15 @@ _SECONDS = 900
 
 QUIXSTREAMS = """
 import sys
+import tempfile
 from datetime import datetime, timedelta
 from quixstreams import Application
 from quixstreams.dataframe.windows import Count, Sum
 
 broker, source, target = sys.argv[1:4]
 app = Application(
-    broker_address=broker, consumer_group="bench-" + target, auto_offset_reset="earliest", loglevel="ERROR"
+    broker_address=broker, consumer_group="bench-" + target, auto_offset_reset="earliest", loglevel="ERROR",
+    state_dir=tempfile.mkdtemp(),
 )
 
 def taken(value, *_):
