@@ -71,8 +71,8 @@ def running(folder: Path) -> Iterator[list[str]]:
         "taskmanager.memory.task.heap.size": "512m",
         "taskmanager.memory.task.off-heap.size": "64m",
         "taskmanager.memory.managed.size": "256m",
-        "taskmanager.memory.network.min": "64m",
-        "taskmanager.memory.network.max": "64m",
+        "taskmanager.memory.network.min": "256m",
+        "taskmanager.memory.network.max": "256m",
     }
     (folder / "config.yaml").write_text("".join(f"{name}: {value}\n" for name, value in settings.items()))
     with contextlib.ExitStack() as stack:

@@ -5,6 +5,7 @@ Hashes of `email` are each side's own; there has to be one for each address, and
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import duckdb
@@ -41,3 +42,7 @@ def differences(output: Path, other: Path) -> list[str]:
     if hashes[0] != hashes[1]:
         found.append(f"rows: {hashes[0]} and {hashes[1]} different hashes of addresses")
     return found
+
+
+if __name__ == "__main__":
+    print("\n".join(differences(Path(sys.argv[1]), Path(sys.argv[2]))))
