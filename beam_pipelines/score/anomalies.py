@@ -64,9 +64,11 @@ def groups_of(batch: pa.RecordBatch, columns: Sequence[str]) -> npt.NDArray[np.i
 def _zscore(values: Values) -> Values:
     mean = math.fsum(values) / len(values)
     away = np.abs(values - mean)
-    if len(values) < 2:
+    largest = float(away.max())
+    if len(values) < 2 or largest == 0:
         return np.zeros(len(values))
-    return _scaled(away, math.sqrt(math.fsum(away * away) / (len(values) - 1)))
+    share = away / largest  # squares of very small distances would be 0
+    return share / math.sqrt(math.fsum(share * share) / (len(values) - 1))
 
 
 def _robust_zscore(values: Values) -> Values:
