@@ -7,7 +7,7 @@ CODE := beam_pipelines benchmarks examples scripts templates tests setup.py
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
   --no-emit-index-url --no-emit-find-links
 # What the image has beside the package's own needs: what pipelines on Dataflow read from and write to.
-IMAGE_EXTRAS := --extra kafka
+IMAGE_EXTRAS := --extra amqp --extra delta --extra iceberg --extra kafka --extra mqtt --extra postgresql --extra prometheus --extra redis --extra sql
 # Installed once for each content of the lock and of the package's metadata.
 INSTALLED := .venv/installed-$(shell cat requirements.txt setup.py pyproject.toml | cksum | tr ' ' '-')
 
@@ -22,8 +22,11 @@ setup: $(INSTALLED)  ## make .venv with everything that requirements.txt pins
 $(INSTALLED):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=…")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.txt
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@# pip 23 refuses a locked package that another one asks for with an extra, so uv installs; pip brings uv.
+	@awk '/^uv==/ {wanted = 1} wanted {print} wanted && !/\\$$/ {exit}' requirements.txt > .venv/uv.txt
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps --requirement .venv/uv.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@rm -f .venv/installed-*
 	@touch $@
 

