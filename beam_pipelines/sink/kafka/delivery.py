@@ -12,7 +12,8 @@ from beam_pipelines.errors import UsageError
 from beam_pipelines.kafka.asking import Asking
 from beam_pipelines.kafka.connection import Connection
 from beam_pipelines.retries import Retries
-from beam_pipelines.sink.kafka.records import ID_HEADER, Records
+from beam_pipelines.sink.deliver import Row
+from beam_pipelines.sink.records import ID_HEADER, Records
 
 QUEUE_BYTES = 64 << 20
 """Bytes that may be under way; beyond, writing waits for the brokers."""
@@ -29,9 +30,6 @@ POISON = (
     KafkaError.RECORD_LIST_TOO_LARGE,
 )
 """What brokers say of a record that they will never take, however often it is tried."""
-
-Row = tuple[int, int]
-"""Which batch of the bundle, and which row of it."""
 
 
 class Delivery:

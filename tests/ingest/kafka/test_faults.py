@@ -16,7 +16,7 @@ from beam_pipelines.ingest.kafka.log import KafkaAddress, KafkaLog
 from beam_pipelines.kafka.connection import Connection
 from beam_pipelines.retries import Retries
 from beam_pipelines.sink.kafka.delivery import Delivery
-from beam_pipelines.sink.kafka.records import ID_HEADER, RecordPlan, records_of
+from beam_pipelines.sink.records import ID_HEADER, RecordPlan, records_of
 from beam_pipelines.uris import parse_uri
 from scripts import processes, toxiproxy
 from tests.ingest.kafka.streaming import Stream, job

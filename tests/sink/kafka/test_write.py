@@ -16,8 +16,8 @@ from beam_pipelines.errors import UsageError
 from beam_pipelines.kafka.connection import Connection
 from beam_pipelines.retries import Retries
 from beam_pipelines.sink.kafka.delivery import Delivery
-from beam_pipelines.sink.kafka.records import ID_HEADER, RecordPlan, records_of
 from beam_pipelines.sink.kafka.write import KafkaWriteOptions, WriteToKafka
+from beam_pipelines.sink.records import ID_HEADER, RecordPlan, records_of
 from beam_pipelines.uris import parse_uri, read_options
 from tests.conformance import kept
 from tests.servers.kafka import Kafka

@@ -12,7 +12,7 @@ import pytest
 
 from beam_pipelines.columnar.provenance import raw_batch
 from beam_pipelines.errors import UsageError
-from beam_pipelines.sink.kafka.records import RecordPlan, check_plan, records_of
+from beam_pipelines.sink.records import RecordPlan, check_plan, records_of
 
 _AT = datetime(2024, 3, 30, 10, 30, 0, 250_000, tzinfo=timezone.utc)
 _ROWS = pa.record_batch(

@@ -1,11 +1,11 @@
-"""Batches → Kafka's records: key, value, headers, time. Pure: columns in, columns out."""
+"""Batches → records of a topic or queue: value, key, id, time, headers. Pure: columns in, columns out."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,9 +13,10 @@ import pyarrow.compute as pc
 from beam_pipelines.columnar.json_text import json_text
 from beam_pipelines.columnar.provenance import PAYLOAD, without_provenance
 from beam_pipelines.errors import UsageError, did_you_mean
+from beam_pipelines.options import option
 
 ID_HEADER = "beam-pipelines-id"
-"""Header by which readers tell a record that was written twice."""
+"""Header or attribute by which readers tell a record that was written twice."""
 
 _PANE = ("window_start", "window_end", "__pane_index")
 _OF_AGGREGATES = ("__rows", "__pane_index", "__pane_timing")
@@ -31,6 +32,24 @@ class RecordPlan:
     time: str | None = None
 
 
+@dataclasses.dataclass(frozen=True)
+class RecordOptions:
+    """Options of a URI that say what of a row is written."""
+
+    value: Literal["json", "raw"] = option(
+        "json: a row's columns as an object; raw: the payload as it was read, with its key and headers.",
+        default="json",
+    )
+    key: tuple[str, ...] = option(
+        "Columns of the key. One that is text is written as it is, another as JSON, several as a JSON array.",
+        default=(),
+    )
+    id: tuple[str, ...] = option(
+        "Columns whose hash is a record's id. Default: where the row was read, else the key with the pane's window.",
+        default=(),
+    )
+
+
 class Records(NamedTuple):
     """Columns of records; all are as long as the batch."""
 
@@ -43,10 +62,10 @@ class Records(NamedTuple):
 
 def check_plan(plan: RecordPlan, schema: pa.Schema) -> None:
     """Raise UsageError for a column that isn't there, or can't be what it is to be."""
-    for option, names in (("key", plan.key), ("id", plan.id), ("time", (plan.time,) if plan.time else ())):
+    for role, names in (("key", plan.key), ("id", plan.id), ("time", (plan.time,) if plan.time else ())):
         for name in names:
             if name not in schema.names:
-                raise UsageError(f"?{option}: there is no column '{name}' to write.{did_you_mean(name, schema.names)}")
+                raise UsageError(f"?{role}: there is no column '{name}' to write.{did_you_mean(name, schema.names)}")
     if plan.time is not None and not pa.types.is_timestamp(schema.field(plan.time).type):
         raise UsageError(f"?time: '{plan.time}' is no timestamp, but {schema.field(plan.time).type}")
     if plan.value == "raw" and PAYLOAD not in schema.names:
@@ -119,7 +138,7 @@ def _ids(batch: pa.RecordBatch, plan: RecordPlan, values: pa.Array) -> pa.Array:
 
 
 def _millis(batch: pa.RecordBatch, plan: RecordPlan) -> pa.Array:
-    """Milliseconds since the epoch; 0 is what Kafka's clients take for now."""
+    """Milliseconds since the epoch; 0 stands for now, as Kafka's clients have it."""
     if plan.time is None:
         return pa.repeat(pa.scalar(0, pa.int64()), batch.num_rows)
     times = batch.column(plan.time).cast(pa.timestamp("ms", "UTC"), safe=False).cast(pa.int64())
