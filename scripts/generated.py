@@ -1,4 +1,5 @@
-"""Write what is generated: templates/*/ and docs/reference/ from the pipelines' options, the list of SQL functions.
+"""Write what is generated: templates/*/ and docs/reference/ from the pipelines' options, the list of SQL functions, and
+the transforms of Beam YAML.
 
 python -m scripts.generated            write
 python -m scripts.generated --check    say what differs, and fail if anything does
@@ -14,6 +15,7 @@ from beam_pipelines.columnar.expressions import catalogue
 from beam_pipelines.pipelines import entries
 from beam_pipelines.templates.build import template_files
 from beam_pipelines.templates.reference import beam_yaml_providers, reference
+from beam_pipelines.yaml_provider import provider
 
 ROOT = Path(__file__).parents[1]
 IMAGE = "europe-west1-docker.pkg.dev/my-project/templates/{name}:{version}"
@@ -28,6 +30,10 @@ def expected() -> dict[Path, str]:
         files |= {ROOT / "templates" / entry.name / name: content for name, content in made.items()}
         files |= {ROOT / "docs" / "reference" / name: content for name, content in reference(entry).items()}
     files[ROOT / "docs" / "reference" / "beam_yaml_providers.yaml"] = beam_yaml_providers(entries())
+    files[provider.PATH] = provider.provider_text()
+    yaml_page = ROOT / "docs" / "beam-yaml.md"
+    before, heading, _ = yaml_page.read_text(encoding="utf-8").partition("## The transforms\n\n")
+    files[yaml_page] = f"{before}{heading}{provider.reference_text()}"
     functions = ROOT / "docs" / "expressions.md"
     return files | {functions: catalogue.written_into(functions.read_text(encoding="utf-8"))}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +21,7 @@ from beam_pipelines.sink.outline import outline
 from beam_pipelines.sink.publishing import finalize, nothing_to_check, utc_now
 from beam_pipelines.sink.runs import RunIdentity
 from beam_pipelines.sink.streaming import CommitStream
+from beam_pipelines.sink.tables.table import Table
 
 _Record = tuple[str, str]
 """What meets in the one group: `file`, `entry` or `seed`, and its content as JSON."""
@@ -50,6 +51,9 @@ class FinalizeRun(beam.PTransform):
     A stream has no last step: its files are published bundle by bundle, and its manifest when it ends, if it ends.
     See `sink.streaming`.
 
+    `tables` says which folders' files are the rows of a table instead (`StageForTable`): when the run balances, and
+    before its files are published, they are committed to it under the run's id.
+
     `before_commit` is called when the run balances, and may refuse it by a UsageError; a stream doesn't call it.
     `clock` tells the time that the manifest is created at; `at_step` is called between the steps of the
     commit (tests kill the process there). They must be picklable.
@@ -70,11 +74,13 @@ class FinalizeRun(beam.PTransform):
         run: RunIdentity,
         *,
         max_dead_letter_rate: float | None = None,
+        tables: Mapping[str, Table] | None = None,
         before_commit: Callable[[], None] = nothing_to_check,
         clock: Callable[[], datetime] = utc_now,
         at_step: AtStep = no_step,
     ) -> None:
         super().__init__()
+        self._tables = dict(tables or {})
         self._before_commit = before_commit
         self._max_dead_letter_rate = max_dead_letter_rate
         self._output = storage.root_of(output)
@@ -94,7 +100,9 @@ class FinalizeRun(beam.PTransform):
         runner = pipeline.options.view_as(StandardOptions).runner
         run = dataclasses.replace(self._run, engine={"runner": runner, **self._run.engine}, graph=outline(pipeline))
         if not all(each.is_bounded for each in (*files, *ledgers)):
-            return (tuple(files), tuple(ledgers)) | "Stream" >> CommitStream(self._output, run, self._clock)
+            return (tuple(files), tuple(ledgers)) | "Stream" >> CommitStream(
+                self._output, run, self._tables, self._clock
+            )
         records = [pipeline | "Once" >> beam.Create([_SEED]).with_output_types(_Record)]
         if ledgers:
             entries = [
@@ -120,7 +128,15 @@ class FinalizeRun(beam.PTransform):
             | "Together" >> beam.GroupByKey()
             | "Publish"
             >> beam.ParDo(
-                _Publish(self._output, run, self._max_dead_letter_rate, self._before_commit, self._clock, self._at_step)
+                _Publish(
+                    self._output,
+                    run,
+                    self._max_dead_letter_rate,
+                    self._tables,
+                    self._before_commit,
+                    self._clock,
+                    self._at_step,
+                )
             ).with_output_types(str)
         )
 
@@ -131,12 +147,14 @@ class _Publish(beam.DoFn):
         output: str,
         run: RunIdentity,
         max_dead_letter_rate: float | None,
+        tables: Mapping[str, Table],
         before_commit: Callable[[], None],
         clock: Callable[[], datetime],
         at_step: AtStep,
     ) -> None:
         self._before_commit = before_commit
         self._max_dead_letter_rate = max_dead_letter_rate
+        self._tables = tables
         self._output = output
         self._run = run
         self._clock = clock
@@ -156,6 +174,7 @@ class _Publish(beam.DoFn):
             files,
             entries,
             max_dead_letter_rate=self._max_dead_letter_rate,
+            tables=self._tables,
             before_commit=self._before_commit,
             clock=self._clock,
             at_step=self._at_step,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from importlib import metadata
 
@@ -17,6 +17,8 @@ from beam_pipelines.sink.commit import AtStep, Manifest, no_step
 from beam_pipelines.sink.folder_writer import WrittenFile, temporary_prefix
 from beam_pipelines.sink.partitions import values_of
 from beam_pipelines.sink.runs import BalanceError, DeadLetterRateError, OutputError, QualityError, RunIdentity, utc_text
+from beam_pipelines.sink.tables.committing import apart, commit_to_tables
+from beam_pipelines.sink.tables.table import Table
 
 STAGE = "WriteToLake"
 
@@ -41,13 +43,17 @@ def finalize(
     entries: Iterable[LedgerEntry],
     *,
     max_dead_letter_rate: float | None = None,
+    tables: Mapping[str, Table] | None = None,
     before_commit: Callable[[], None] = nothing_to_check,
     clock: Callable[[], datetime] = utc_now,
     at_step: AtStep = no_step,
 ) -> Manifest:
     """Check the balance, write `balance.json` and commit the run; return the manifest that is committed.
 
-    A run that is committed already is left as it is. BalanceError, DeadLetterRateError, QualityError, RunConflictError
+    A run that is committed already is left as it is. `tables`: folder → the table that takes its files' rows, which is
+    committed to after the balance and before the files are published.
+
+    BalanceError, DeadLetterRateError, QualityError, RunConflictError
     and OutputError as FinalizeRun says.
     """
     try:
@@ -61,13 +67,16 @@ def finalize(
             _refuse_unbalanced(output, run, balance, roots)
             _refuse_too_many_dead_letters(output, run, balance, roots, max_dead_letter_rate)
             _refuse_low_quality(output, run, balance, roots)
+            published, staged = apart(files, tables or {})
             try:
                 before_commit()
+                at_step("balanced")
+                told = commit_to_tables(run.run_id, staged, tables or {}, at_step=at_step)
             except UsageError:
                 commit.abandon(output, run.run_id, roots)
                 raise
-            at_step("balanced")
-            return commit.commit(output, run, manifest_of(output, run, files, balance, clock()), roots, at_step)
+            manifest = {**manifest_of(output, run, published, balance, clock()), **({"tables": told} if told else {})}
+            return commit.commit(output, run, manifest, roots, at_step)
     except OSError as refused:
         raise OutputError(
             f"--output: can't publish run '{run.run_id}' in {output}: {refused}. Nothing was published."

@@ -18,6 +18,8 @@ from beam_pipelines.sink import publishing, runs, storage
 from beam_pipelines.sink.commit import Manifest
 from beam_pipelines.sink.folder_writer import WrittenFile, temporary_prefix
 from beam_pipelines.sink.runs import BalanceError, RunIdentity
+from beam_pipelines.sink.tables.committing import apart, commit_to_tables
+from beam_pipelines.sink.tables.table import Table
 
 
 class StreamRecord(NamedTuple):
@@ -44,8 +46,12 @@ class StreamRecord(NamedTuple):
         return cls(content["id"], files, tuple((tuple(key), rows) for key, rows in content["entries"]))
 
 
-def publish(output: str, run_id: str, records: Iterable[StreamRecord]) -> None:
+def publish(
+    output: str, run_id: str, records: Iterable[StreamRecord], tables: Mapping[str, Table] | None = None
+) -> None:
     """Move the files of records to their places and name them; of records that are published already, nothing.
+
+    Files of the folders of `tables` are committed to these under the record's id.
 
     After the stream's end nothing is published any more: what comes then was written by an attempt that the manifest
     doesn't know, and is deleted with the run's temporary files.
@@ -56,8 +62,11 @@ def publish(output: str, run_id: str, records: Iterable[StreamRecord]) -> None:
         if ended or storage.exists(path):
             continue
         # Of a folder without rows one empty file is published, and whether there are any is known at the end.
-        for _ in storage.move(_moves(run_id, [file for file in record.files if file.rows])):
+        lake, staged = apart([file for file in record.files if file.rows], tables or {})
+        for _ in storage.move(_moves(run_id, lake)):
             pass
+        filled = {folder: table for folder, table in (tables or {}).items() if staged.get(folder)}
+        commit_to_tables(run_id, staged, filled, commit_id=f"{run_id}-{record.id}")
         storage.write_if_absent(path, record.to_json().encode() + b"\n", _scratch(output, run_id))
 
 
@@ -88,15 +97,22 @@ def balance_at_end(output: str, run_id: str, rest: Iterable[StreamRecord]) -> Ba
     return balance
 
 
-def end(output: str, run: RunIdentity, rest: Iterable[StreamRecord], clock: Callable[[], datetime]) -> Manifest:
+def end(
+    output: str,
+    run: RunIdentity,
+    rest: Iterable[StreamRecord],
+    tables: Mapping[str, Table],
+    clock: Callable[[], datetime],
+) -> Manifest:
     """Publish what remains, and make all records the run's manifest; return it, or the one that is there."""
     rest = list(rest)
     roots = {file.root for record in _all(output, run.run_id, rest) for file in record.files}
     committed = runs.settled(output, run)
     if committed is None:
-        publish(output, run.run_id, rest)
+        publish(output, run.run_id, rest, tables)
         balance = balance_at_end(output, run.run_id, rest)
         files = [file for record in _all(output, run.run_id, rest) for file in record.files]
+        files, _ = apart(files, tables)
         kept = publishing.worth_keeping(files)
         for _ in storage.move(_moves(run.run_id, [file for file in kept if not file.rows])):
             pass

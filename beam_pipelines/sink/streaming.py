@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +21,7 @@ from beam_pipelines.sink import stream_commits
 from beam_pipelines.sink.folder_writer import WrittenFile
 from beam_pipelines.sink.runs import RunIdentity
 from beam_pipelines.sink.stream_commits import StreamRecord
+from beam_pipelines.sink.tables.table import Table
 
 _KEY = b"run"
 _WAITS, _LASTS, _ENDS = "waits", "lasts", "ends"
@@ -54,10 +55,13 @@ class CommitStream(beam.PTransform):
     At the end the balance is checked, as FinalizeRun does; BalanceError fails the job.
     """
 
-    def __init__(self, output: str, run: RunIdentity, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, output: str, run: RunIdentity, tables: Mapping[str, Table], clock: Callable[[], datetime]
+    ) -> None:
         super().__init__()
         self._output = output
         self._run = run
+        self._tables = tables
         self._clock = clock
 
     def expand(
@@ -79,7 +83,8 @@ class CommitStream(beam.PTransform):
             | "Parts" >> beam.Flatten()
             | "Records" >> beam.ParDo(_Records()).with_output_types(tuple[bytes, str])
             | "Keep" >> beam.ParDo(_Keep()).with_output_types(_Said)
-            | "Publish" >> beam.ParDo(_Publish(self._output, self._run, self._clock)).with_output_types(str)
+            | "Publish"
+            >> beam.ParDo(_Publish(self._output, self._run, self._tables, self._clock)).with_output_types(str)
         )
 
 
@@ -162,9 +167,12 @@ class _Keep(beam.DoFn):
 
 
 class _Publish(beam.DoFn):
-    def __init__(self, output: str, run: RunIdentity, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, output: str, run: RunIdentity, tables: Mapping[str, Table], clock: Callable[[], datetime]
+    ) -> None:
         self._output = output
         self._run = run
+        self._tables = tables
         self._clock = clock
 
     def start_bundle(self) -> None:
@@ -187,13 +195,13 @@ class _Publish(beam.DoFn):
                 yield json.dumps(self._end(records), indent=2, sort_keys=True)
 
     def _publish(self, records: list[StreamRecord]) -> None:
-        stream_commits.publish(self._output, self._run.run_id, records)
+        stream_commits.publish(self._output, self._run.run_id, records, self._tables)
         ids = {record.id for record in records}
         _Process.done |= ids
         _Process.failed -= ids
 
     def _end(self, records: list[StreamRecord]) -> dict[str, Any]:
-        return stream_commits.end(self._output, self._run, records, self._clock)
+        return stream_commits.end(self._output, self._run, records, self._tables, self._clock)
 
 
 class _Finalized:

@@ -37,6 +37,7 @@ LEFT_OUT = {
     ("FinalizeRun", "at_step"): "for tests",
     ("FinalizeRun", "before_commit"): "a function",
     ("FinalizeRun", "clock"): "for tests",
+    ("FinalizeRun", "tables"): "WriteToTable commits by itself",
     ("ReadFromKafka", "event_times"): "a function; name a contract",
     ("ReadFromKafka", "policy"): "for tests; the URI says it",
     ("ScoreBatches", "refresh"): "a side input of model metadata, which YAML has no source of",

@@ -92,6 +92,41 @@ def test_several_topics_are_read_together(broker: Kafka, inputs: Path, topic: st
     assert Counter(row["user"] == "c" for row in _read(tmp_path, "rows")) == {False: VISITS, True: 1}
 
 
+def test_rows_and_aggregates_go_to_topics_instead_of_the_lake(
+    broker: Kafka, inputs: Path, topic: str, tmp_path: Path
+) -> None:
+    rows, aggregates = broker.topic(), broker.topic()
+    told = _told(broker.uri(topic, "bounded=true"), inputs, tmp_path / "topics")
+    to = ["--rows_to", broker.uri(rows), "--aggregates_to", broker.uri(aggregates, "key=user")]
+    assert main([*told, *to]) == ExitCode.OK
+    assert main(_told(f"{inputs}/visits.jsonl", inputs, tmp_path / "file")) == ExitCode.OK
+    found = [json.loads(message.value()) for message in broker.read(aggregates)]
+    expected = _read(tmp_path / "file", "aggregates")
+    assert Counter((each["user"], each["visits"], each["pages"]) for each in found) == Counter(
+        (each["user"], each["visits"], each["pages"]) for each in expected
+    )
+    assert len(broker.read(rows)) == VISITS
+    balance = json.loads((tmp_path / "topics/_runs/topics/balance.json").read_text())
+    assert (balance["written"], balance["dead_lettered"], balance["balanced"]) == (VISITS, 3, True)
+    assert not _read(tmp_path / "topics", "rows")
+
+
+@pytest.mark.parametrize(
+    ("to", "message"),
+    [
+        (("--rows_to", "kafak://broker/topic"), "--rows_to: 'kafak://…': there is nothing for this scheme"),
+        (("--aggregates_to", "kafka://{broker}/t?key=usr"), "--aggregates_to: ?key: there is no column 'usr' to write"),
+        (("--rows_to", "kafka://{broker}/no-such-topic"), "there is no topic 'no-such-topic'"),
+    ],
+)
+def test_a_wrong_sink_is_told_in_one_message(
+    broker: Kafka, inputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], to: tuple[str, str], message: str
+) -> None:
+    told = _told(f"{inputs}/visits.jsonl", inputs, tmp_path)
+    assert main([*told, to[0], to[1].format(broker=broker.address)]) == ExitCode.USAGE
+    assert message in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [

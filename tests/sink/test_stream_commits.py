@@ -65,11 +65,11 @@ def test_at_the_end_all_records_are_one_manifest_and_what_nobody_named_is_gone(t
     first, second = _record(tmp_path, "a", 1, 2), _record(tmp_path, "b", 3)
     _record(tmp_path, "taken back", 1, 2, 3)
     stream_commits.publish(str(tmp_path), RUN.run_id, [first])
-    manifest = stream_commits.end(str(tmp_path), RUN, [second], _clock)
+    manifest = stream_commits.end(str(tmp_path), RUN, [second], {}, _clock)
     assert manifest == committed_manifest(str(tmp_path), RUN.run_id)
     assert manifest["balance"]["read"] == manifest["balance"]["written"] == 3
     assert sorted(file["rows"] for file in manifest["files"]) == [1, 2]
-    assert stream_commits.end(str(tmp_path), RUN, [second], _clock) == manifest
+    assert stream_commits.end(str(tmp_path), RUN, [second], {}, _clock) == manifest
     left = {path.name for path in (tmp_path / "_runs/run-1").iterdir()}
     assert left == {"balance.json", "manifest.json"}
     # An attempt from before the end that wakes up late changes nothing.
@@ -80,7 +80,7 @@ def test_at_the_end_all_records_are_one_manifest_and_what_nobody_named_is_gone(t
 def test_a_stream_without_rows_leaves_one_empty_file(tmp_path: Path) -> None:
     layout = FolderLayout(str(tmp_path), RUN.run_id, "rows", SCHEMA)
     record = StreamRecord("a", (write_empty(layout),), ((READ, 0),))
-    manifest = stream_commits.end(str(tmp_path), RUN, [record], _clock)
+    manifest = stream_commits.end(str(tmp_path), RUN, [record], {}, _clock)
     assert [file["rows"] for file in manifest["files"]] == [0]
     assert ds.dataset(tmp_path / "rows").schema.equals(SCHEMA)
 
@@ -88,13 +88,13 @@ def test_a_stream_without_rows_leaves_one_empty_file(tmp_path: Path) -> None:
 def test_a_stream_whose_source_never_began_has_no_manifest(tmp_path: Path) -> None:
     layout = FolderLayout(str(tmp_path), RUN.run_id, "rows", SCHEMA)
     with pytest.raises(BalanceError, match="ended the stream before its source began"):
-        stream_commits.end(str(tmp_path), RUN, [StreamRecord("a", (write_empty(layout),), ())], _clock)
+        stream_commits.end(str(tmp_path), RUN, [StreamRecord("a", (write_empty(layout),), ())], {}, _clock)
     assert committed_manifest(str(tmp_path), RUN.run_id) is None
 
 
 def test_a_stream_that_does_not_balance_has_no_manifest(tmp_path: Path) -> None:
     with pytest.raises(BalanceError, match="rows: read 3 is not 2 written"):
-        stream_commits.end(str(tmp_path), RUN, [_record(tmp_path, "a", 1, 2, read=3)], _clock)
+        stream_commits.end(str(tmp_path), RUN, [_record(tmp_path, "a", 1, 2, read=3)], {}, _clock)
     assert committed_manifest(str(tmp_path), RUN.run_id) is None
 
 
@@ -103,7 +103,7 @@ def test_a_stream_that_was_begun_is_not_begun_again(tmp_path: Path) -> None:
     stream_commits.publish(str(tmp_path), RUN.run_id, [_record(tmp_path, "a", 1)])
     with pytest.raises(UsageError, match=r"'run-1' is a stream that was begun in .* and hasn't ended"):
         stream_commits.refuse_begun(str(tmp_path), RUN.run_id)
-    stream_commits.end(str(tmp_path), RUN, [], _clock)
+    stream_commits.end(str(tmp_path), RUN, [], {}, _clock)
     stream_commits.refuse_begun(str(tmp_path), RUN.run_id)
 
 

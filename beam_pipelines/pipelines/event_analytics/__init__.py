@@ -13,6 +13,7 @@ from beam_pipelines.pipelines.option_groups.aggregating import AggregatingOption
 from beam_pipelines.pipelines.option_groups.masking import MaskingOptions
 from beam_pipelines.pipelines.option_groups.reading import ReadingOptions
 from beam_pipelines.pipelines.option_groups.scoring import ScoringOptions
+from beam_pipelines.pipelines.option_groups.storing import StoringOptions
 from beam_pipelines.pipelines.option_groups.streaming import StreamingOptions
 from beam_pipelines.pipelines.option_groups.transforming import TransformingOptions
 from beam_pipelines.pipelines.option_groups.writing import WritingOptions
@@ -22,6 +23,7 @@ from beam_pipelines.pipelines.option_groups.writing import WritingOptions
 class EventAnalyticsOptions(
     ReadingOptions,
     WritingOptions,
+    StoringOptions,
     TransformingOptions,
     ScoringOptions,
     AggregatingOptions,

@@ -15,6 +15,7 @@ from beam_pipelines.pipelines.steps.join_grammar import tables_of
 from beam_pipelines.pipelines.steps.quality import check_quality
 from beam_pipelines.pipelines.steps.reading import contract_of, dialect_of, read_rows
 from beam_pipelines.pipelines.steps.scoring import score_rows
+from beam_pipelines.pipelines.steps.sinks import write_to
 from beam_pipelines.pipelines.steps.transforming import distinct_rows, transform_rows
 from beam_pipelines.sink.runs import RunIdentity
 
@@ -46,6 +47,9 @@ def build(pipeline: beam.Pipeline, options: EventAnalyticsOptions) -> dict[str, 
     rows = with_extra(rows | "Mask" >> MaskBatches(contract, KeyReference(options.mask_key_file)), contract)
 
     schema = row_schema(contract)
-    account.add(rows | "WriteRows" >> account.writer("rows", schema, contract.partition_by))
-    aggregates = write_aggregates(rows, schema, contract, options, account)
+    if options.rows_to is None:
+        account.add(rows | "WriteRows" >> account.writer("rows", schema, contract.partition_by))
+    else:
+        write_to(rows, options.rows_to, "rows", schema, account)
+    aggregates = write_aggregates(rows, schema, contract, options, options.aggregates_to, account)
     return {"rows": rows, **aggregates, "manifest": account.close()}

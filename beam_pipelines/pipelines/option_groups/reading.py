@@ -44,7 +44,8 @@ class ReadingOptions:
     """Files of records and the contract that describes them."""
 
     input: tuple[str, ...] = option(
-        "Files to read, on any file system Beam knows; several patterns are separated by commas.",
+        "Files to read, on any file system Beam knows, or URIs of queues and tables (docs/uris.md); several are "
+        "separated by commas.",
         group="input",
         metavar="GLOB",
         param_type="GCS_READ_FILE",

@@ -17,6 +17,7 @@ from beam_pipelines.sink.finalize import FinalizeRun
 from beam_pipelines.sink.lake import Folder, WriteDeadLetters, WriteToLake, WrittenRecord
 from beam_pipelines.sink.publishing import nothing_to_check
 from beam_pipelines.sink.runs import RunIdentity
+from beam_pipelines.sink.tables.table import Table
 
 
 class Account:
@@ -31,10 +32,20 @@ class Account:
         self._options = options
         self._files: list[beam.PCollection[WrittenRecord]] = []
         self._ledgers: list[beam.PCollection[LedgerEntry]] = []
+        self._tables: dict[str, Table] = {}
 
     @property
     def run(self) -> RunIdentity:
         return self._run
+
+    @property
+    def lake(self) -> str:
+        """The root below which the run keeps its own files, whatever its rows go to."""
+        return self._options.output
+
+    def into(self, folder: Folder, table: Table) -> None:
+        """Say that the files of a folder are the rows of a table, which are committed to it as the run ends."""
+        self._tables[folder] = table
 
     def describe(self, contract: Contract) -> None:
         """Say what the rows are that are written: values of their sensitive columns are kept out of reports."""
@@ -46,15 +57,21 @@ class Account:
 
     def settle(self, what: str, outcome: Outcome) -> beam.PCollection[pa.RecordBatch]:
         """Write a stage's dead letters (as the step `Write{what}`), keep its ledger, go on with what is good."""
+        self.refused(what, outcome.dead_letters, outcome.ledger)
+        return outcome.good
+
+    def refused(
+        self, what: str, letters: beam.PCollection[pa.RecordBatch], ledger: beam.PCollection[LedgerEntry]
+    ) -> None:
+        """Write dead letters, and keep the ledger, of a stage after which nothing comes."""
         write = WriteDeadLetters(
             self._options.dead_letter_output or self._options.output,
             self._run,
             format=self._options.dead_letter_format,
         )
-        self.add(outcome.dead_letters | f"Write{what}" >> write, outcome.ledger)
+        self.add(letters | f"Write{what}" >> write, ledger)
         if self._options.dead_letter_topic is not None:
-            queue_letters(outcome.dead_letters, self._options.dead_letter_topic, self._run, f"Queue{what}")
-        return outcome.good
+            queue_letters(letters, self._options.dead_letter_topic, self._run, f"Queue{what}")
 
     def writer(
         self, folder: Folder, schema: pa.Schema, partition_by: Sequence[str] = (), *, empty_file: bool = True
@@ -90,5 +107,6 @@ class Account:
             self._options.output,
             self._run,
             max_dead_letter_rate=self._options.max_dead_letter_rate,
+            tables=self._tables,
             before_commit=before_commit,
         )

@@ -14,6 +14,7 @@ from beam_pipelines.errors import ExpressionError, UsageError
 from beam_pipelines.pipelines.option_groups.aggregating import AggregatingOptions
 from beam_pipelines.pipelines.option_groups.streaming import StreamingOptions
 from beam_pipelines.pipelines.steps.account import Account
+from beam_pipelines.pipelines.steps.sinks import write_to
 from beam_pipelines.window.spec import parse_window
 
 PANE_COLUMNS = (pa.field("pane_index", pa.int64()), pa.field("pane_timing", pa.string()))
@@ -25,9 +26,12 @@ def write_aggregates(
     schema: pa.Schema,
     contract: Contract,
     options: AggregatingOptions,
+    to: str | None,
     account: Account,
 ) -> dict[str, beam.PCollection]:
     """Aggregates of rows of a schema, by the contract's event time: `{"aggregates": …}`, or nothing.
+
+    They go into the lake, or to the queue or table that `to` names.
 
     Of a stream, each pane by itself with its number and timing, and the rows that were too late: `{"late": …}`.
     """
@@ -38,14 +42,21 @@ def write_aggregates(
     aggregate = _aggregation(options, asked, contract, schema)
     aggregates = rows | "Aggregate" >> aggregate
     if rows.is_bounded:
-        write = account.writer("aggregates", aggregate.output_schema)
-        account.add(aggregates.panes | "WriteAggregates" >> write, aggregates.ledger)
+        account.add(ledger=aggregates.ledger)
+        _write(aggregates.panes, aggregate.output_schema, to, account)
         return {"aggregates": aggregates.panes}
     panes = aggregates.panes | "NamePanes" >> beam.Map(_with_named_panes).with_output_types(pa.RecordBatch)
-    write = account.writer("aggregates", pa.schema([*aggregate.output_schema, *PANE_COLUMNS]))
-    account.add(panes | "WriteAggregates" >> write, aggregates.ledger)
+    account.add(ledger=aggregates.ledger)
+    _write(panes, pa.schema([*aggregate.output_schema, *PANE_COLUMNS]), to, account)
     account.add(aggregates.late | "WriteLate" >> account.writer("late", schema))
     return {"aggregates": panes, "late": aggregates.late}
+
+
+def _write(panes: beam.PCollection[pa.RecordBatch], schema: pa.Schema, to: str | None, account: Account) -> None:
+    if to is None:
+        account.add(panes | "WriteAggregates" >> account.writer("aggregates", schema))
+    else:
+        write_to(panes, to, "aggregates", schema, account)
 
 
 def _nothing_to_aggregate(options: AggregatingOptions) -> None:

@@ -21,7 +21,7 @@ from beam_pipelines.ingest.streams.watermarks import WatermarkPolicy
 from beam_pipelines.pipelines.option_groups.reading import ReadingOptions
 from beam_pipelines.pipelines.option_groups.streaming import StreamingOptions
 from beam_pipelines.pipelines.steps.account import Account
-from beam_pipelines.pipelines.steps.sources import ReadSources, uris_of
+from beam_pipelines.pipelines.steps.sources import ReadSources, columns_of, uris_of
 from beam_pipelines.validate.transform import ValidateBatches
 from beam_pipelines.window.duration import seconds_of
 
@@ -51,13 +51,6 @@ def layout_of(options: ReadingOptions) -> FixedWidthLayout | None:
     if options.format == "fixed" and options.fixed_width is None:
         raise UsageError("--fixed_width: says where fields stand, as in 'id:1-8,note:9-30'; --format fixed needs it")
     return None if options.fixed_width is None else FixedWidthLayout.parse(options.fixed_width)
-
-
-def columns_of(contract: Contract) -> tuple[str, ...] | None:
-    """What has to be read of files that hold columns; None, so all, when unknown ones matter."""
-    if contract.on_schema_change != "discard_value":
-        return None
-    return tuple(field.source_name for field in contract.fields)
 
 
 def read_rows(

@@ -11,10 +11,24 @@ from beam_pipelines.decode.dialect import CsvDialect
 from beam_pipelines.errors import UsageError
 from beam_pipelines.ingest.inputs import InputFile, list_inputs
 from beam_pipelines.ingest.streams.watermarks import WatermarkPolicy
+from beam_pipelines.ingest.tables.known import STORES
 from beam_pipelines.outcome import Outcome
 from beam_pipelines.uris import Uri, parse_uri, scheme_of
 
 Read = Callable[[Uri, Contract, WatermarkPolicy, CsvDialect], beam.PTransform]
+
+
+def columns_of(contract: Contract) -> tuple[str, ...] | None:
+    """What has to be read of files and tables that hold columns; None, so all, when unknown ones matter."""
+    if contract.on_schema_change != "discard_value":
+        return None
+    return tuple(field.source_name for field in contract.fields)
+
+
+def _table(uri: Uri, contract: Contract, *_: object) -> beam.PTransform:
+    from beam_pipelines.ingest.tables.read import ReadFromTable
+
+    return ReadFromTable(uri, columns_of(contract))
 
 
 def _kafka(uri: Uri, contract: Contract, policy: WatermarkPolicy, dialect: CsvDialect) -> beam.PTransform:
@@ -23,7 +37,7 @@ def _kafka(uri: Uri, contract: Contract, policy: WatermarkPolicy, dialect: CsvDi
     return ReadFromKafka(uri, contract if contract.event_time else None, policy=policy, dialect=dialect)
 
 
-SOURCES: dict[str, Read] = {"kafka": _kafka}
+SOURCES: dict[str, Read] = {"kafka": _kafka, **dict.fromkeys(STORES, _table)}
 """Scheme → what reads it: PBegin → Outcome of raw batches. All other schemes are those of file systems."""
 
 

@@ -1,0 +1,23 @@
+"""The stores there are: which module writes the tables of which URI."""
+
+from __future__ import annotations
+
+import importlib
+
+import pyarrow as pa
+
+from beam_pipelines.sink.tables.table import Table
+from beam_pipelines.uris import Uri, parse_uri
+
+STORES: dict[str, str] = {}
+"""Scheme → module whose `table_of(uri, schema)` makes the table; imported when needed, for its client."""
+
+
+def table_of(uri: str | Uri, schema: pa.Schema) -> Table:
+    """The table that a URI names, for rows of a schema.
+
+    UsageError for a scheme of no store, and for options that aren't the store's.
+    """
+    uri = parse_uri(uri, STORES) if isinstance(uri, str) else uri
+    table: Table = importlib.import_module(STORES[uri.scheme]).table_of(uri, schema)
+    return table
