@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from beam_pipelines.ingest.read_dead_letters import ReadDeadLetters as ReadDeadLetters
     from beam_pipelines.ingest.read_files import ReadFiles as ReadFiles
     from beam_pipelines.ingest.replay_files import ReplayFiles as ReplayFiles
+    from beam_pipelines.ingest.watch_files import WatchFiles as WatchFiles
     from beam_pipelines.join.join import AsOf as AsOf
     from beam_pipelines.join.transform import JoinBatches as JoinBatches
     from beam_pipelines.join.transform import JoinTable as JoinTable
@@ -95,6 +96,7 @@ PUBLIC = {
     "SplitLateRows": "window.late_rows",
     "ValidateBatches": "validate.transform",
     "ValidateRows": "validate.rows_transform",
+    "WatchFiles": "ingest.watch_files",
     "WriteDeadLetters": "sink.lake",
     "WriteToKafka": "sink.kafka.write",
     "WriteToLake": "sink.lake",

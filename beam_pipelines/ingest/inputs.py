@@ -61,6 +61,24 @@ def list_inputs(patterns: str | Sequence[str], option: str = "--input") -> list[
     return sorted(found.values())
 
 
+def list_now(patterns: Sequence[str]) -> list[InputFile]:
+    """Return the files that patterns name now, sorted by path, each once: none is as well.
+
+    UsageError for what can't be listed, a pattern that is a folder, or one in a folder that isn't there.
+    """
+    found: dict[str, InputFile] = {}
+    for pattern in patterns:
+        local = FileSystems.get_scheme(pattern) is None
+        if pattern.endswith("/") or (local and _is(Path(pattern).is_dir)):
+            raise _is_folder(pattern)
+        folder = Path(GLOB.split(f"{pattern}*", maxsplit=1)[0] + "x").parent
+        if local and not _is(folder.is_dir):
+            raise UsageError(f"'{pattern}': there is no folder '{folder}'")
+        for file in _list(pattern):
+            found[file.path] = InputFile(file.path, file.size_in_bytes, file.last_updated_in_seconds or None)
+    return sorted(found.values())
+
+
 def open_input(path: str) -> BinaryIO:
     """Open a file for its stored bytes. UsageError if it is gone or may not be read."""
     try:

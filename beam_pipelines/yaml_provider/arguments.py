@@ -42,6 +42,8 @@ LEFT_OUT = {
     ("ReadFromKafka", "policy"): "for tests; the URI says it",
     ("ScoreBatches", "refresh"): "a side input of model metadata, which YAML has no source of",
     ("ValidateRows", "as_"): "rows are Beam Rows, which all of Beam YAML takes",
+    ("WatchFiles", "event_times"): "a function; name a contract",
+    ("WatchFiles", "policy"): "for tests; the URI says it",
     ("WriteToKafka", "retries"): "the default is meant to do",
 }
 """Parameters that YAML has not, and why."""

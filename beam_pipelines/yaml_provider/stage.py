@@ -29,7 +29,7 @@ RENAMED = {"ReadFromKafka": "ReadBatchesFromKafka", "WriteToKafka": "WriteBatche
 INPUTS = {"JoinTable": ("rows", "table"), "JoinBatches": ("left", "right")}
 """Transforms of several inputs; the first is the one whose rows go on."""
 
-SOURCES = ("Read", "Replay")
+SOURCES = ("Read", "Replay", "Watch")
 """How the names of transforms without input begin."""
 
 SIDES = {"table_of": "table", "right_of": "right"}

@@ -7,7 +7,15 @@ from typing import TypeAlias
 import apache_beam as beam
 from apache_beam.pvalue import PBegin
 
-from beam_pipelines import BatchesToRows, DecodeBatches, ReadDeadLetters, ReadFiles, ReadFromKafka, ReplayFiles
+from beam_pipelines import (
+    BatchesToRows,
+    DecodeBatches,
+    ReadDeadLetters,
+    ReadFiles,
+    ReadFromKafka,
+    ReplayFiles,
+    WatchFiles,
+)
 from examples.embedding.orders import ORDERS, Row
 
 Rows: TypeAlias = beam.PCollection[Row]
@@ -55,3 +63,12 @@ def replay_orders(begin: PBegin, pattern: str) -> Rows:
     decoded = raw.good | DecodeBatches(ORDERS)  # 2
     rows = decoded | BatchesToRows(ORDERS)  # 3
     return rows | beam.Map(lambda order, at=beam.DoFn.TimestampParam: (order["id"], at.to_utc_datetime().hour))
+
+
+@beam.ptransform_fn
+def watch_orders(begin: PBegin, uri: str) -> Rows:
+    """Files as they come into a folder."""
+    raw = begin | WatchFiles(uri, ORDERS)  # 1
+    decoded = raw.good | DecodeBatches(ORDERS)  # 2
+    rows = decoded | BatchesToRows(ORDERS)  # 3
+    return rows | beam.Map(lambda order: (order["id"], order["amount"]))

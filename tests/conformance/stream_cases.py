@@ -44,6 +44,26 @@ def _replay(pipeline: beam.Pipeline, folder: Path) -> Outputs:
     return {"ids": ids, "ledger": entries}
 
 
+def _watch(pipeline: beam.Pipeline, folder: Path) -> Outputs:
+    """Files that are there, of those of the folder that are whole."""
+    (folder / "in").mkdir()
+    (folder / "in" / "a.jsonl").write_bytes(_LINES)
+    (folder / "in" / "b.csv").write_text("id\n5\n")
+    (folder / "in" / "c.jsonl.tmp").write_bytes(_LINES)
+    watched = pipeline | bp.WatchFiles(f"watch://{folder}/in/*?bounded=true&settled=0")
+    told = watched.good | "WatchFiles: told" >> beam.Map(lambda batch: batch.select(["__payload", "__position"]))
+    return {"good": told, "ledger": watched.ledger}
+
+
+def _watch_expected(folder: Path) -> dict[str, list[str]]:
+    positions = (0, 40, 80, 120)
+    rows = [*zip(_LINES.splitlines(), positions, strict=True), (b"5", 3)]
+    return {
+        "good": kept.texts([{"__payload": payload, "__position": position} for payload, position in rows]),
+        "ledger": kept.texts([(("", "WatchFiles", "read", ""), 5)]),
+    }
+
+
 def _replay_expected(folder: Path) -> dict[str, list[str]]:
     entries = [
         (("", "ReadFiles", "read", ""), 4),
@@ -53,4 +73,7 @@ def _replay_expected(folder: Path) -> dict[str, list[str]]:
     return {"ids": ["1", "2", "3"], "ledger": kept.texts(entries)}
 
 
-CASES = (Case("ReplayFiles", ("ReplayFiles", "SplitLateRows"), _replay, _replay_expected, streaming=True),)
+CASES = (
+    Case("ReplayFiles", ("ReplayFiles", "SplitLateRows"), _replay, _replay_expected, streaming=True),
+    Case("WatchFiles", ("WatchFiles",), _watch, _watch_expected),
+)

@@ -113,6 +113,7 @@ def _build(pipeline: beam.Pipeline, folder: Path, broker: Kafka) -> Iterator[tup
     yield "letters", pipeline | reading.try_letters_again(f"{folder}/letters/*.parquet"), [(2, "FR")]
     yield "topic", pipeline | reading.read_topic(broker.uri(topics[0], "bounded=true")), amounts
 
+    yield "watch", pipeline | reading.watch_orders(f"watch://{files}?bounded=true&settled=0"), amounts
     yield "replay", pipeline | reading.replay_orders(files), [(1, 9), (2, 9), (3, 10)]
 
     refused = [(1, "good"), ("minimum", "amount"), (3, "good")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -13,6 +14,9 @@ from apache_beam.io.filesystem import BeamIOError, FileMetadata, FileSystem
 
 from beam_pipelines.errors import UsageError
 from beam_pipelines.ingest import InputFile, ReadFiles, list_inputs
+from beam_pipelines.ingest.streams.watched import WatchedFiles
+from beam_pipelines.ingest.watch_files import pattern_of
+from beam_pipelines.uris import parse_uri
 
 CONTENT = b"".join(b'{"id": %d}\n' % number for number in range(1000))
 FILES = {
@@ -51,6 +55,29 @@ class InMemory(FileSystem):
         raise NotImplementedError
 
     join = split = mkdirs = create = copy = rename = size = last_updated = checksum = delete = _unused
+
+
+def test_objects_of_a_bucket_are_watched_for_though_they_have_no_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = "watch+inmem://bucket/2024/*"
+    monkeypatch.setitem(FILES, "inmem://bucket/2024/new.jsonl", b"1\n2\n")
+    log = WatchedFiles((pattern_of(parse_uri(uri)),), every=0.1, settled=0.0).open(0, 1)
+    known: dict[str, bool] = {}
+    rows: dict[str, int] = {}
+    for _ in range(2):
+        time.sleep(0.1)
+        for new in log.changes(known).new:
+            polled = log.poll({new: 0}, 2000, 1 << 20)[0]
+            rows[polled.batch.column("__source")[0].as_py()] = polled.position
+            known[new] = polled.finished
+        monkeypatch.setitem(FILES, "inmem://bucket/2024/newer.jsonl", b"3\n")
+    place = "inmem://bucket/2024"
+    assert rows == {
+        f"{place}/a.jsonl": 1000,
+        f"{place}/b[1].csv": 1,
+        f"{place}/new.jsonl": 2,
+        f"{place}/newer.jsonl": 1,
+    }
+    assert all(known.values())
 
 
 def test_objects_are_listed_without_a_time_they_do_not_have() -> None:

@@ -7,7 +7,7 @@ A source for a new kind of broker is two classes: an address (frozen dataclass) 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -70,6 +70,29 @@ class PartitionedLog(Protocol):
         """Give connections back."""
 
 
+class Changes(NamedTuple):
+    """What a log whose partitions come and go says of them.
+
+    `new` are to be read from now on. `gone` have been read to their end and will never be named again: nothing of
+    them has to be remembered.
+    """
+
+    new: Sequence[str] = ()
+    gone: Sequence[str] = ()
+
+
+@runtime_checkable
+class ChangingLog(PartitionedLog, Protocol):
+    """A log whose partitions come and go, such as files of a folder: it has no order in which to count them.
+
+    So it says itself which are the share of `open`'s shard, also in `partitions`, and it is asked before each poll:
+    it may keep its answer for a while.
+    """
+
+    def changes(self, known: Mapping[str, bool]) -> Changes:
+        """What is new beside the `known` partitions of the share, each with whether it has been read to its end."""
+
+
 class LogAddress(Hashable, Protocol):
     """Where a log is and how it is read: picklable, compared by value, shown in messages (so without secrets)."""
 
@@ -78,4 +101,7 @@ class LogAddress(Hashable, Protocol):
         """What the log is called in metrics and messages: a topic, a subscription, a folder."""
 
     def open(self, shard: int, shards: int) -> PartitionedLog:
-        """Connect, on the worker. This log is asked for partitions number p with p mod `shards` = `shard`."""
+        """Connect, on the worker. This log is asked for partitions number p with p mod `shards` = `shard`.
+
+        A `ChangingLog` has another way to share them, which is its own.
+        """

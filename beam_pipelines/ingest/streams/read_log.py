@@ -36,8 +36,8 @@ TOMBSTONE = "tombstone"
 
 Tombstones = Literal["keep", "filter", "dead_letter"]
 
-Part = tuple[str, int, int]
-"""A partition, where it is begun, and where it ends now."""
+Part = tuple[str, str, str]
+"""A partition, where it is begun, and where it ends now: as text, since Beam's integers have 64 bits."""
 
 
 class ReadLog(beam.PTransform):
@@ -129,7 +129,7 @@ class _Parts(beam.DoFn):
                     )
                 start = log.start(partition)
                 if start < ends[partition]:
-                    yield partition, start, ends[partition]
+                    yield partition, str(start), str(ends[partition])
         finally:
             log.close()
 
@@ -139,7 +139,7 @@ class _ReadPart(beam.DoFn):
         self._source = source
 
     def process(self, part: Part) -> Iterator[TimestampedValue]:
-        partition, position, end = part
+        partition, position, end = part[0], int(part[1]), int(part[2])
         source, finished = self._source, False
         log = source.address.open(0, 1)
         try:

@@ -24,7 +24,7 @@ from beam_pipelines.columnar.provenance import FAILURES, PAYLOAD
 from beam_pipelines.columnar.source_watermark import with_source_watermark
 from beam_pipelines.ingest.streams import open_logs
 from beam_pipelines.ingest.streams.event_times import EventTimes, publish_times
-from beam_pipelines.ingest.streams.log import LogAddress, PartitionedLog, Polled
+from beam_pipelines.ingest.streams.log import ChangingLog, LogAddress, PartitionedLog, Polled
 from beam_pipelines.ingest.streams.open_logs import Shard
 from beam_pipelines.ingest.streams.watermarks import ENDED, MICROS, NOBODY, PartitionState, WatermarkPolicy, Watermarks
 
@@ -59,7 +59,7 @@ class LogSource(UnboundedSource):
     def split(self, desired_num_splits: int, options: Any = None) -> Iterable[LogSource]:  # noqa: ARG002
         # Beam asks once, for 20. A reader without partitions costs a bundle every second: no more than there are now.
         with open_logs.using(self.share) as log:
-            there = len(log.partitions())
+            there = desired_num_splits if isinstance(log, ChangingLog) else len(log.partitions())
         shards = max(1, min(desired_num_splits, self.max_readers, there))
         return [dataclasses.replace(self, shard=shard, shards=shards) for shard in range(shards)]
 
@@ -138,6 +138,7 @@ class LogReader(UnboundedReader):
         self._reported = mark.reported if mark else None
         self._waiting: deque[_Element] = deque()
         self._current: _Element | None = None
+        self._begins = mark is None
         self._complete = False
         self._discovered = self._looked = -1e9
         lag = beam.metrics.Metrics.gauge
@@ -145,7 +146,7 @@ class LogReader(UnboundedReader):
         self._lag = lag(STAGE, f"watermark_lag_seconds:{source.address.name}")
 
     def start(self) -> bool:
-        if self._source.announces and not self._positions:
+        if self._source.announces and self._begins:
             self._current = _Element(_BEGUN, None, [], [])
             return True
         return self.advance()
@@ -197,10 +198,19 @@ class LogReader(UnboundedReader):
         return with_source_watermark(batch, MIN_TIMESTAMP.micros if self._reported is None else self._reported)
 
     def _discover(self, log: PartitionedLog) -> None:
-        if time.monotonic() - self._discovered < _DISCOVER_SECONDS:
+        if isinstance(log, ChangingLog):
+            states = self._watermarks.states
+            changes = log.changes({name: states[name].finished for name in self._positions})
+            for partition in changes.gone:
+                del self._positions[partition], self._ahead[partition]
+                self._watermarks.forget(partition)
+            new = changes.new
+        elif time.monotonic() - self._discovered < _DISCOVER_SECONDS:
             return
+        else:
+            new = log.partitions()[self._share.shard :: self._share.shards]
         self._complete = log.is_complete
-        for partition in log.partitions()[self._share.shard :: self._share.shards]:
+        for partition in new:
             if partition not in self._positions:
                 self._positions[partition] = self._ahead[partition] = log.start(partition)
             self._watermarks.add(partition)

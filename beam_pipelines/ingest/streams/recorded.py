@@ -40,14 +40,18 @@ class RecordedFiles:
         return OpenFiles(self)
 
 
-class _Reading:
+class Reading:
     """A file being read: where it is, and what was read beyond."""
 
     def __init__(self, path: str, options: ReadOptions) -> None:
         self._stack = contextlib.ExitStack()
         file = self._stack.enter_context(open_input(path))
         self._batches: Iterator[pa.RecordBatch] = read_content(file, path, options)
-        self._held: pa.RecordBatch | None = next(self._batches, None)
+        try:
+            self._held: pa.RecordBatch | None = next(self._batches, None)
+        except BaseException:
+            self.close()
+            raise
         self.position = 0
 
     @property
@@ -77,7 +81,7 @@ class OpenFiles:
     def __init__(self, address: RecordedFiles) -> None:
         self._address = address
         self._paths = [file.path for file in list_inputs(address.patterns)]
-        self._reading: dict[str, _Reading] = {}
+        self._reading: dict[str, Reading] = {}
         self._credit = 0.0
         self._counted = time.monotonic()
 
@@ -120,13 +124,13 @@ class OpenFiles:
             reading.close()
         self._reading.clear()
 
-    def _at(self, path: str, position: int) -> _Reading:
+    def _at(self, path: str, position: int) -> Reading:
         reading = self._reading.get(path)
         if reading is not None and reading.position > position:
             self._reading.pop(path).close()
             reading = None
         if reading is None:
-            reading = self._reading[path] = _Reading(path, self._address.options)
+            reading = self._reading[path] = Reading(path, self._address.options)
         reading.skip_to(position)
         return reading
 

@@ -107,6 +107,12 @@ class Watermarks:
         """All are finished, and others may be added: hold the watermark for them as for one idle partition."""
         self._states.setdefault(NOBODY, PartitionState())
 
+    def forget(self, partition: str) -> None:
+        """Know nothing any more of a finished partition; the last one leaves a place for those that may come."""
+        del self._states[partition]
+        if not self._states:
+            self._states[NOBODY] = PartitionState()
+
     def finish(self, partition: str) -> None:
         """Nothing will ever come of it."""
         self._states[partition] = self._states[partition]._replace(finished=True)

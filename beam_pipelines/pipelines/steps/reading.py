@@ -21,7 +21,7 @@ from beam_pipelines.ingest.streams.watermarks import WatermarkPolicy
 from beam_pipelines.pipelines.option_groups.reading import ReadingOptions
 from beam_pipelines.pipelines.option_groups.streaming import StreamingOptions
 from beam_pipelines.pipelines.steps.account import Account
-from beam_pipelines.pipelines.steps.sources import ReadSources, columns_of, uris_of
+from beam_pipelines.pipelines.steps.sources import FileReading, ReadSources, columns_of, uris_of
 from beam_pipelines.validate.transform import ValidateBatches
 from beam_pipelines.window.duration import seconds_of
 
@@ -76,8 +76,15 @@ def _source(
         return ReadDeadLetters(options.input)
     uris = uris_of(options.input)
     if uris:
-        # Messages have no header, and none of them is a file's first.
-        return ReadSources(uris, contract, _policy(options), dataclasses.replace(dialect, header=False))
+        files_told = FileReading(
+            options.format,
+            options.compression,
+            dialect,
+            layout_of(options),
+            columns_of(contract),
+            options.xml_row,
+        )
+        return ReadSources(uris, contract, _policy(options), files_told)
     if isinstance(options, StreamingOptions) and options.replay:
         return ReplayFiles(
             options.input,

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 
 import apache_beam as beam
 
 from beam_pipelines.contract import Contract
 from beam_pipelines.decode.dialect import CsvDialect
+from beam_pipelines.decode.fixed_width import FixedWidthLayout
 from beam_pipelines.errors import UsageError
 from beam_pipelines.ingest.inputs import InputFile, list_inputs
 from beam_pipelines.ingest.streams.watermarks import WatermarkPolicy
 from beam_pipelines.ingest.tables.known import STORES
+from beam_pipelines.ingest.watch_files import SCHEMES as WATCHED
+from beam_pipelines.ingest.watch_files import WatchFiles
 from beam_pipelines.outcome import Outcome
 from beam_pipelines.uris import Uri, parse_uri, scheme_of
 
@@ -38,7 +42,35 @@ def _kafka(uri: Uri, contract: Contract, policy: WatermarkPolicy, dialect: CsvDi
 
 
 SOURCES: dict[str, Read] = {"kafka": _kafka, **dict.fromkeys(STORES, _table)}
-"""Scheme → what reads it: PBegin → Outcome of raw batches. All other schemes are those of file systems."""
+"""Scheme → what reads it: PBegin → Outcome of raw batches. All others are WATCHED, or those of file systems."""
+
+_SCHEMES = (*SOURCES, *WATCHED)
+
+
+@dataclasses.dataclass(frozen=True)
+class FileReading:
+    """How files are read, whether they are there or watched for."""
+
+    format: str = "auto"
+    compression: str = "auto"
+    dialect: CsvDialect = dataclasses.field(default_factory=CsvDialect)
+    layout: FixedWidthLayout | None = None
+    columns: tuple[str, ...] | None = None
+    xml_row: str | None = None
+
+    def watch(self, uri: Uri, contract: Contract, policy: WatermarkPolicy) -> WatchFiles:
+        """Read those that a URI names as they come."""
+        return WatchFiles(
+            uri,
+            contract if contract.event_time else None,
+            self.format,
+            self.compression,
+            self.dialect,
+            policy=policy,
+            layout=self.layout,
+            columns=self.columns,
+            xml_row=self.xml_row,
+        )
 
 
 def uris_of(inputs: Sequence[str]) -> list[Uri]:
@@ -47,11 +79,11 @@ def uris_of(inputs: Sequence[str]) -> list[Uri]:
     >>> [uri.path for uri in uris_of(["kafka://broker/orders"])], uris_of(["orders.jsonl", "gs://bucket/*.csv"])
     (['orders'], [])
     """
-    streams = [text for text in inputs if scheme_of(text) in SOURCES]
-    files = [text for text in inputs if scheme_of(text) not in SOURCES]
+    streams = [text for text in inputs if scheme_of(text) in _SCHEMES]
+    files = [text for text in inputs if scheme_of(text) not in _SCHEMES]
     if streams and files:
         raise UsageError(f"--input: '{files[0]}' is files and '{streams[0]}' isn't: one run reads either")
-    return [parse_uri(text, SOURCES) for text in streams]
+    return [parse_uri(text, _SCHEMES) for text in streams]
 
 
 def list_sources(inputs: Sequence[str]) -> list[InputFile]:
@@ -61,11 +93,18 @@ def list_sources(inputs: Sequence[str]) -> list[InputFile]:
 
 
 class ReadSources(beam.PTransform):
-    """Read what URIs name, together: PBegin → Outcome of raw batches."""
+    """Read what URIs name, together: PBegin → Outcome of raw batches. `files` says how watched files are read."""
 
-    def __init__(self, uris: Sequence[Uri], contract: Contract, policy: WatermarkPolicy, dialect: CsvDialect) -> None:
+    def __init__(self, uris: Sequence[Uri], contract: Contract, policy: WatermarkPolicy, files: FileReading) -> None:
         super().__init__()
-        self._reads = [SOURCES[uri.scheme](uri, contract, policy, dialect) for uri in uris]
+        # Messages have no header, and none of them is a file's first.
+        dialect = dataclasses.replace(files.dialect, header=False)
+        self._reads = [
+            files.watch(uri, contract, policy)
+            if uri.scheme in WATCHED
+            else SOURCES[uri.scheme](uri, contract, policy, dialect)
+            for uri in uris
+        ]
 
     def expand(self, begin: beam.pvalue.PBegin) -> Outcome:
         if len(self._reads) == 1:
