@@ -37,13 +37,14 @@ ALLOWED = {
     "columnar": SPINE | {"contract"},
     "decode": SPINE | {"contract"},
     **dict.fromkeys(STAGES, SPINE | {"contract"}),
-    "ingest": SPINE | {"contract", "decode", "kafka"},
-    "sink": SPINE | {"contract", "kafka"},
+    "ingest": SPINE | {"contract", "decode", "kafka", "kinesis"},
+    "sink": SPINE | {"contract", "kafka", "kinesis"},
     # A client's ways, which the source and the sink have in common.
     "kafka": SPINE,
+    "kinesis": SPINE,
     # What windows are, as ingest needs what formats are: an aggregate is always one of windows.
     "aggregate": SPINE | {"contract", "window"},
-    "pipelines": SPINE | STAGES | {"contract", "decode", "kafka"},
+    "pipelines": SPINE | STAGES | {"contract", "decode", "kafka", "kinesis"},
     # Looks into files without running a pipeline.
     "infer": SPINE | {"contract", "decode", "ingest"},
     # The one room that knows runners; it looks at what sinks left, and at the pipelines.
@@ -82,6 +83,7 @@ BEAM_CLASSES = ("DoFn", "PTransform", "CombineFn", "Coder", "PCollection", "Sour
 NOT_WIRING = {
     "beam_pipelines/contract/beam_rows.py": "a contract as Beam's row type",
     "beam_pipelines/ingest/inputs.py": "lists files on Beam's file systems",
+    "beam_pipelines/ingest/streams/watched.py": "looks at files on Beam's file systems",
 }
 """Modules of stages that import Beam for something else, and why."""
 
