@@ -9,7 +9,16 @@ import os
 import subprocess
 import sys
 
-PACKAGES = ("buildah", "chromium", "debootstrap", "shellcheck")
+PACKAGES = (
+    "buildah",
+    "chromium",
+    "debootstrap",
+    "mariadb-server",
+    "memcached",
+    "postgresql-15",
+    "redis-server",
+    "shellcheck",
+)
 _INSTALL_SECONDS = 900
 
 

@@ -98,7 +98,7 @@ class Broker:
         data = self.folder / "data"
         data.mkdir(parents=True)
         (data / "meta.properties").write_text(f"version=1\ncluster.id={_id()}\nnode.id=1\ndirectory.id={_id()}\n")
-        _write_certificate(self.folder)
+        write_certificate(self.folder)
         listeners = {name: self.ports[name] for name in [*LISTENERS, "CONTROLLER"]}
         told = {name: self.advertised.get(name, port) for name, port in listeners.items() if name != "CONTROLLER"}
         users = " ".join(f'user_{name}="{PASSWORD}"' for name in USERS)
@@ -162,7 +162,7 @@ def _id() -> str:
     return base64.urlsafe_b64encode((uuid.uuid4().int >> 1).to_bytes(16)).decode().rstrip("=")
 
 
-def _write_certificate(folder: Path) -> None:
+def write_certificate(folder: Path) -> None:
     """A key and a certificate for localhost, signed by itself, good for a day or two."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization

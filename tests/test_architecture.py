@@ -30,6 +30,9 @@ SPINE = {
 }
 """What every room may use."""
 
+CLIENTS = {"kafka", "kinesis", "sql"}
+"""A client's ways, which the source and the sink of one system have in common."""
+
 ALLOWED = {
     **dict.fromkeys(SPINE, SPINE),
     "contract": {"errors", EXPRESSIONS},
@@ -37,14 +40,12 @@ ALLOWED = {
     "columnar": SPINE | {"contract"},
     "decode": SPINE | {"contract"},
     **dict.fromkeys(STAGES, SPINE | {"contract"}),
-    "ingest": SPINE | {"contract", "decode", "kafka", "kinesis"},
-    "sink": SPINE | {"contract", "kafka", "kinesis"},
-    # A client's ways, which the source and the sink have in common.
-    "kafka": SPINE,
-    "kinesis": SPINE,
+    "ingest": SPINE | CLIENTS | {"contract", "decode"},
+    "sink": SPINE | CLIENTS | {"contract"},
+    **dict.fromkeys(CLIENTS, SPINE),
     # What windows are, as ingest needs what formats are: an aggregate is always one of windows.
     "aggregate": SPINE | {"contract", "window"},
-    "pipelines": SPINE | STAGES | {"contract", "decode", "kafka", "kinesis"},
+    "pipelines": SPINE | STAGES | CLIENTS | {"contract", "decode"},
     # Looks into files without running a pipeline.
     "infer": SPINE | {"contract", "decode", "ingest"},
     # The one room that knows runners; it looks at what sinks left, and at the pipelines.

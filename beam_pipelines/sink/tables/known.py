@@ -9,7 +9,7 @@ import pyarrow as pa
 from beam_pipelines.sink.tables.table import Table
 from beam_pipelines.uris import Uri, parse_uri
 
-STORES: dict[str, str] = {}
+STORES: dict[str, str] = {"postgresql": "beam_pipelines.sink.tables.databases.postgresql"}
 """Scheme → module whose `table_of(uri, schema)` makes the table; imported when needed, for its client."""
 
 

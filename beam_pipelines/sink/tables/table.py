@@ -42,6 +42,12 @@ class Column:
     required: bool = False
     longest: int | None = None
     """Characters of a text, bytes of a binary."""
+    pattern: str | None = None
+    """A regular expression (RE2) that a text has to match in whole."""
+    nul: bool = True
+    """Whether a text may hold the character NUL."""
+    json: bool = False
+    """Whether texts are JSON."""
 
 
 class Table(Hashable, Protocol):

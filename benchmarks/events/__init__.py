@@ -1,1 +1,0 @@
-"""The events that several workloads read, and the rules that they are judged by."""
