@@ -22,17 +22,19 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 from urllib.parse import quote, unquote
 
 from beam_pipelines.errors import UsageError, did_you_mean
-from beam_pipelines.options import examine, specs
+from beam_pipelines.options import examine, specs, split
 
 _T = TypeVar("_T")
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
+_QUIET: set[Callable[[Any], None]] = set()
 
 MAX_SECRET_BYTES = 64 << 10
 """A certificate chain in PEM takes a few kB; a longer file is another file, named by mistake."""
@@ -121,9 +123,9 @@ def read_options(uri: Uri, cls: type[_T]) -> _T:
     problems: list[str] = []
     for name, value in uri.options:
         spec = known.get(name)
-        if spec is not None and spec.check is secret_reference:
+        if spec is not None and spec.check in _QUIET:
             try:
-                secret_reference(value)
+                spec.check(tuple(split(value)) if spec.many else value)
             except ValueError as wrong:
                 problems.append(f"?{name}: {wrong}")
                 continue
@@ -142,6 +144,13 @@ def read_options(uri: Uri, cls: type[_T]) -> _T:
     return parsed
 
 
+def quiet(check: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Mark the check of an option whose values may hold a secret by mistake: errors never show them."""
+    _QUIET.add(check)
+    return check
+
+
+@quiet
 def secret_reference(value: str) -> None:
     """Check of an option that names a secret: ValueError unless it is `env:NAME` or `file:PATH`. Shows no value.
 

@@ -30,7 +30,7 @@ SPINE = {
 }
 """What every room may use."""
 
-CLIENTS = {"kafka", "kinesis", "sql"}
+CLIENTS = {"delta", "iceberg", "kafka", "kinesis", "sql"}
 """A client's ways, which the source and the sink of one system have in common."""
 
 ALLOWED = {

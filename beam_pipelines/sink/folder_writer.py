@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import secrets
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -47,6 +47,10 @@ PARQUET = Encoding("parquet")
 _COLUMN_BYTES = 500  # what a waiting column costs beside its data: Arrow's own objects
 
 
+Cut = Callable[[pa.RecordBatch], Iterator[tuple[str, pa.RecordBatch]]]
+"""How rows are cut into (folder, rows), if not by the values of partition columns."""
+
+
 class WrittenFile(NamedTuple):
     """A closed file. `path` is where it will be below `root` when the run is committed."""
 
@@ -73,11 +77,13 @@ class FolderLayout:
     held_bytes: int = HELD_BYTES
     file_bytes: int = FILE_BYTES
     open_files: int = OPEN_FILES
+    cut: Cut | None = None
 
     @property
     def body(self) -> pa.Schema:
         """The columns that files hold."""
-        return pa.schema([field for field in self.schema if field.name not in self.partition_by])
+        own = [field for field in self.schema if field.name not in self.partition_by]
+        return pa.schema(own, self.schema.metadata)
 
     def create(self, path: str) -> DataFile:
         """Open a new file."""
@@ -143,7 +149,8 @@ class FolderWriter:
     def write(self, batch: pa.RecordBatch) -> None:
         """Take the rows of a batch; provenance is left behind. ValueError when its columns aren't the folder's."""
         rows = self._own_columns(without_provenance(batch))
-        for partition, piece in by_partition(rows, self._layout.partition_by):
+        cut = self._layout.cut
+        for partition, piece in cut(rows) if cut is not None else by_partition(rows, self._layout.partition_by):
             self._hold(partition, piece)
         if self._held > self._layout.held_bytes:
             largest = sorted(self._waiting, key=lambda partition: -self._waiting[partition].bytes)

@@ -20,6 +20,7 @@ from beam_pipelines.sink.folder_writer import (
     FILE_BYTES,
     ROW_GROUP_BYTES,
     ROW_GROUP_ROWS,
+    Cut,
     FolderLayout,
     FolderWriter,
     write_empty,
@@ -52,6 +53,8 @@ class WriteToLake(beam.PTransform):
     levels are those of `Encoding`. Files are closed at `file_bytes`, row groups at
     `row_group_rows` or `row_group_bytes` of Arrow data.
 
+    `cut` makes other folders than `partition_by` does, and leaves all columns in the files.
+
     Raises UsageError for a partition column that can't be one. The job fails with ValueError for a
     batch of other columns, with OutputError when the file system refuses.
 
@@ -76,6 +79,7 @@ class WriteToLake(beam.PTransform):
         row_group_bytes: int = ROW_GROUP_BYTES,
         file_bytes: int = FILE_BYTES,
         empty_file: bool = True,
+        cut: Cut | None = None,
     ) -> None:
         super().__init__()
         _one_of("folder", folder, FOLDERS)
@@ -97,6 +101,7 @@ class WriteToLake(beam.PTransform):
             row_group_rows=row_group_rows,
             row_group_bytes=row_group_bytes,
             file_bytes=file_bytes,
+            cut=cut,
         )
 
     def default_label(self) -> str:

@@ -8,7 +8,10 @@ from collections.abc import Sequence
 from beam_pipelines.ingest.tables.table import Table
 from beam_pipelines.uris import Uri, parse_uri
 
-STORES: dict[str, str] = {"postgresql": "beam_pipelines.ingest.tables.postgresql"}
+STORES: dict[str, str] = {
+    "iceberg": "beam_pipelines.ingest.tables.iceberg",
+    "postgresql": "beam_pipelines.ingest.tables.postgresql",
+}
 """Scheme → module whose `table_of(uri, columns)` makes the table; imported when needed, for its client."""
 
 

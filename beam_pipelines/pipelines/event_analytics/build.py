@@ -50,6 +50,6 @@ def build(pipeline: beam.Pipeline, options: EventAnalyticsOptions) -> dict[str, 
     if options.rows_to is None:
         account.add(rows | "WriteRows" >> account.writer("rows", schema, contract.partition_by))
     else:
-        write_to(rows, options.rows_to, "rows", schema, account)
+        write_to(rows, options.rows_to, "rows", schema, account, contract)
     aggregates = write_aggregates(rows, schema, contract, options, options.aggregates_to, account)
     return {"rows": rows, **aggregates, "manifest": account.close()}

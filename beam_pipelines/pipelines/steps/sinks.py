@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Literal
 
 import apache_beam as beam
 import pyarrow as pa
 
+from beam_pipelines.contract import Contract
 from beam_pipelines.errors import UsageError
+from beam_pipelines.options import as_text, specs
 from beam_pipelines.pipelines.steps.account import Account
 from beam_pipelines.sink.deliver import Written
-from beam_pipelines.sink.tables.known import STORES, table_of
+from beam_pipelines.sink.tables.known import STORES, options_of, table_of
 from beam_pipelines.sink.tables.write import StageForTable
 from beam_pipelines.uris import Uri, parse_uri
 
@@ -34,8 +37,13 @@ def write_to(
     output: Literal["rows", "aggregates"],
     schema: pa.Schema,
     account: Account,
+    contract: Contract | None = None,
 ) -> None:
-    """Write an output to the queue or the table that `--rows_to` or `--aggregates_to` names; errors name the option."""
+    """Write an output to the queue or the table that `--rows_to` or `--aggregates_to` names; errors name the option.
+
+    Of a contract, whose rows they are, a store is told the key, the partitions and whether it evolves, if it has
+    options of these names and the URI doesn't say otherwise.
+    """
     what = output.capitalize()
     try:
         named = parse_uri(uri, [*QUEUES, *STORES])
@@ -44,7 +52,7 @@ def write_to(
             written: Written = batches | f"Write{what}" >> write
             account.refused(f"Unwritable{what}", written.dead_letters, written.ledger)
             return
-        table = table_of(named, schema)
+        table = table_of(named if contract is None else _as_said(named, contract), schema)
         table.check()
     except UsageError as wrong:
         raise UsageError(f"--{output}_to: {wrong}") from None
@@ -52,3 +60,15 @@ def write_to(
     account.add(staged.files)
     account.refused(f"Unwritable{what}", staged.dead_letters, staged.ledger)
     account.into(output, table)
+
+
+def _as_said(uri: Uri, contract: Contract) -> Uri:
+    """The URI with what the contract says, where its store has such options and it has none of them."""
+    said = {
+        "key": as_text(contract.primary_key),
+        "partition_by": as_text(contract.partition_by),
+        "evolve": "true" if contract.on_schema_change == "evolve" else "",
+    }
+    known, given = {spec.name for spec in specs(options_of(uri.scheme))}, {name for name, _ in uri.options}
+    added = tuple((name, text) for name, text in said.items() if text and name in known - given)
+    return dataclasses.replace(uri, options=(*uri.options, *added))

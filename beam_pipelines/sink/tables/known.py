@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 
 import pyarrow as pa
@@ -9,7 +10,10 @@ import pyarrow as pa
 from beam_pipelines.sink.tables.table import Table
 from beam_pipelines.uris import Uri, parse_uri
 
-STORES: dict[str, str] = {"postgresql": "beam_pipelines.sink.tables.databases.postgresql"}
+STORES: dict[str, str] = {
+    "iceberg": "beam_pipelines.sink.tables.iceberg.table",
+    "postgresql": "beam_pipelines.sink.tables.databases.postgresql",
+}
 """Scheme → module whose `table_of(uri, schema)` makes the table; imported when needed, for its client."""
 
 
@@ -21,3 +25,14 @@ def table_of(uri: str | Uri, schema: pa.Schema) -> Table:
     uri = parse_uri(uri, STORES) if isinstance(uri, str) else uri
     table: Table = importlib.import_module(STORES[uri.scheme]).table_of(uri, schema)
     return table
+
+
+def options_of(scheme: str) -> type:
+    """The dataclass of a store's options, `OPTIONS` of its module; one without any if it has none."""
+    found: type = getattr(importlib.import_module(STORES[scheme]), "OPTIONS", _NoOptions)
+    return found
+
+
+@dataclasses.dataclass(frozen=True)
+class _NoOptions:
+    pass

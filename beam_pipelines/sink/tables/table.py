@@ -8,8 +8,8 @@ killed and tries again changes nothing.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Hashable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -50,6 +50,20 @@ class Column:
     """Whether texts are JSON."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """What the files of bundles are like, where a store takes them as its own data files."""
+
+    schema: pa.Schema
+    """Their columns, with `partition_by`; its metadata is in the files."""
+
+    partition_by: tuple[str, ...] = ()
+    """Columns that make Hive folders, and aren't in files."""
+
+    cut: Callable[[pa.RecordBatch], Iterator[tuple[str, pa.RecordBatch]]] | None = None
+    """How rows are cut into folders instead, if not by columns; files keep all columns. Picklable."""
+
+
 class Table(Hashable, Protocol):
     """A table, and how rows of one schema are written to it: picklable, compared by value, without secrets."""
 
@@ -75,3 +89,11 @@ class Table(Hashable, Protocol):
         the commit is in the table. `at_step` is told "loaded" (before the store is asked to commit) and "stored"
         (after it has): tests kill the process there.
         """
+
+
+@runtime_checkable
+class TableOfFiles(Table, Protocol):
+    """A table that is made of Parquet files, of which those that bundles stage become some: rows are written once."""
+
+    def layout(self) -> Layout:
+        """What the files have to be like; asked after `check`, where the pipeline is made."""

@@ -20,7 +20,7 @@ from beam_pipelines.sink.lake import Folder, WriteToLake, WrittenRecord
 from beam_pipelines.sink.runs import RunIdentity, fingerprint
 from beam_pipelines.sink.tables.fit import misfits
 from beam_pipelines.sink.tables.known import table_of
-from beam_pipelines.sink.tables.table import Column, Table
+from beam_pipelines.sink.tables.table import Column, Layout, Table, TableOfFiles
 from beam_pipelines.uris import Uri
 
 STAGE = "WriteToTable"
@@ -84,8 +84,11 @@ class StageForTable(beam.PTransform):
 
     def __init__(self, table: Table, output: str, run_id: str, folder: Folder, schema: pa.Schema) -> None:
         super().__init__()
-        self._judge = _Judge(table, folder)
-        self._write = WriteToLake(output, run_id, folder, schema, empty_file=False)
+        layout = table.layout() if isinstance(table, TableOfFiles) else Layout(schema)
+        self._judge = _Judge(table, folder, layout.schema)
+        self._write = WriteToLake(
+            output, run_id, folder, layout.schema, layout.partition_by, empty_file=False, cut=layout.cut
+        )
 
     def expand(self, batches: beam.PCollection[pa.RecordBatch]) -> Staged:
         judged = outcome.apply(batches, self._judge, "Judge")
@@ -93,11 +96,12 @@ class StageForTable(beam.PTransform):
 
 
 class _Judge(beam.DoFn):
-    """Splits off the rows that the table can't take."""
+    """Splits off the rows that the table can't take; the others get the types of the staged files."""
 
-    def __init__(self, table: Table, output: str) -> None:
+    def __init__(self, table: Table, output: str, staged: pa.Schema) -> None:
         self._table = table
         self._output = output
+        self._staged = staged
         self._columns: list[Column] | None = None
 
     def process(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch | beam.pvalue.TaggedOutput]:
@@ -105,7 +109,7 @@ class _Judge(beam.DoFn):
             self._columns = list(self._table.columns())
         failures = misfits(batch, self._columns)
         if failures is None:
-            yield batch
+            yield _cast(batch, self._staged)
             return
         refused = failures.is_valid()
         rows = batch.append_column(FAILURES, failures).filter(refused)
@@ -115,13 +119,22 @@ class _Judge(beam.DoFn):
         yield from self._account(letters, counted)
         fitting = batch.filter(pc.invert(refused))
         if fitting.num_rows:
-            yield fitting
+            yield _cast(fitting, self._staged)
 
     def _account(self, letters: pa.RecordBatch, counted: int | None) -> Iterator[beam.pvalue.TaggedOutput]:
         for rule, rows in count_by_rule(letters).items():
             yield outcome.note(STAGE, ledger.DEAD_LETTERED, rows, rule, self._output)
         if counted is not None:  # the rows of a pane that is refused were in a pane all the same
             yield outcome.note(STAGE, ledger.IN_PANES, counted, "", self._output)
+
+
+def _cast(batch: pa.RecordBatch, staged: pa.Schema) -> pa.RecordBatch:
+    """The batch with the types of files; values fit, since rows were judged."""
+    for place, field in enumerate(batch.schema):
+        if field.name in staged.names and field.type != staged.field(field.name).type:
+            wanted = staged.field(field.name)
+            batch = batch.set_column(place, wanted, batch.column(place).cast(wanted.type))
+    return batch
 
 
 def _with_payload(rows: pa.RecordBatch) -> pa.RecordBatch:

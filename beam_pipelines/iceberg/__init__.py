@@ -1,0 +1,1 @@
+"""Apache Iceberg: catalogs, tables and types, for the source and the sink."""

@@ -1,0 +1,76 @@
+"""The stores that the tests of all tables are run on: how a table is made, and what is in it.
+
+A store plugs in by a line in `STORES`. Tables are new for each test.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from beam_pipelines.sink.tables.known import table_of
+from tests.sink.tables.killed import ROWS
+
+Rows = list[dict[str, Any]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Stored:
+    """A table: its URI, how its rows are read by the store's own client, and what of its files nobody names."""
+
+    uri: str
+    read: Callable[[], Rows]
+    strays: Callable[[], list[str]] = list
+
+    def rows(self) -> list[str]:
+        """Its rows in an order of their own, to be compared."""
+        return sorted(json.dumps(row, sort_keys=True, default=str) for row in self.read())
+
+
+@dataclasses.dataclass(frozen=True)
+class Store:
+    """How a table is made, by a name that no other has."""
+
+    make: Callable[[pytest.FixtureRequest, Path, str], Stored]
+    forks: bool = True
+    """Whether its client survives a fork after it was used."""
+
+
+def iceberg(options: str) -> Callable[[pytest.FixtureRequest, Path, str], Stored]:
+    """Tables of a catalog in SQLite, with files in a folder."""
+
+    def make(_: pytest.FixtureRequest, folder: Path, name: str) -> Stored:
+        catalog = f"catalog_uri=sqlite:///{folder}/{name}.db&warehouse=file://{folder}/warehouse"
+        uri = f"iceberg://shop/sales.{name}?{catalog}&create=true&{options}"
+
+        def opened() -> Any:
+            from beam_pipelines.sink.tables.iceberg.table import IcebergTable
+
+            table = table_of(uri, ROWS)
+            assert isinstance(table, IcebergTable)
+            return table.place.open()
+
+        def strays() -> list[str]:
+            table = opened()
+            named = {
+                entry["file_path"].removeprefix("file://")
+                for entry in table.inspect.all_files().select(["file_path"]).to_pylist()
+            }
+            data = Path(table.location().removeprefix("file://"), "data")
+            return sorted(str(path) for path in data.rglob("*") if path.is_file() and str(path) not in named)
+
+        return Stored(uri, lambda: opened().scan().to_arrow().to_pylist(), strays)
+
+    return make
+
+
+STORES: dict[str, Store] = {
+    "iceberg append": Store(iceberg("partition_by=day(placed_at),bucket(2, id)")),
+    "iceberg upsert": Store(iceberg("mode=upsert&key=id&partition_by=country")),
+    "iceberg overwrite": Store(iceberg("mode=overwrite&partition_by=country")),
+}
