@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Callable
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from beam_pipelines.contract.model import Contract
 from beam_pipelines.decode.dialect import CsvDialect
@@ -32,7 +31,10 @@ def publish_times(batch: pa.RecordBatch) -> pa.Array:
 
 @dataclasses.dataclass(frozen=True)
 class PayloadTimes:
-    """Event times out of payloads: the field that the contract marks; the publish time of rows that have none.
+    """Event times out of payloads: the field that the contract marks; null of rows that have none.
+
+    Not the time they were published: in a topic that is read from its beginning that is long after the others' event
+    times, and one poison message would make all rows behind it late.
 
     Only that field is parsed (CSV without a header: all), which costs about a third of decoding the row.
 
@@ -66,5 +68,4 @@ class PayloadTimes:
         field = self.contract.event_time
         assert field is not None
         times = decode(batch, self.contract, self.format, self.dialect, self.layout).column(field.name)
-        times = times if times.type == TIME else times.cast(TIME)
-        return pc.coalesce(times, publish_times(batch)) if times.null_count else times
+        return times if times.type == TIME else times.cast(TIME)
