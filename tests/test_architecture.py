@@ -59,6 +59,7 @@ ALLOWED = {
         "doctor",
         "parity",
         "report",
+        "scenarios",
         "templates",
         "yaml_provider",
     },
@@ -68,6 +69,8 @@ ALLOWED = {
     "doctor": SPINE,
     # A stream's late rows are aggregated anew, to be compared with a batch.
     "parity": SPINE | {"sink", "aggregate", "window"},
+    # Streams written down as data are played to pipelines, and what comes is compared.
+    "scenarios": SPINE | {"contract", "ingest", "window", "pipelines", "parity"},
     # Runs as their files tell them, for people.
     "report": SPINE | {"sink"},
     # The public transforms, made of the plain values of a YAML file.

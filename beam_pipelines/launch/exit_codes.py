@@ -11,7 +11,8 @@ class ExitCode(enum.IntEnum):
     OK = 0, "done; for `run`: the run is committed and balances, or was already; for `doctor`: all is fine"
     DIFFERENT = (
         1,
-        "for `parity`: the two sides' outputs differ; for `contract diff`: the new contract breaks the old one",
+        "for `parity`: the two sides' outputs differ; for `contract diff`: the new contract breaks the old one; for "
+        "`test`: what came isn't what was expected",
     )
     USAGE = 2, "an option, contract or expression is wrong, or the input can't be read; nothing was run"
     FAILED = 3, "the pipeline failed; nothing was committed; for `doctor`: not all is fine"

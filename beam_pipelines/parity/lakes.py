@@ -34,7 +34,7 @@ def differences(left: Side, right: Side, *, show: int = 10) -> Iterator[tuple[st
     Of a stream and a batch: the stream's late rows are re-aggregated (`parity.streams`), and of the balances only
     those counts are compared that don't tell what was in time.
     """
-    final = is_stream(_manifest(left)) != is_stream(_manifest(right))
+    final = is_stream(manifest_of(left)) != is_stream(manifest_of(right))
     for part in _PARTS:
         yield part, compare(_read(left, part, final), _read(right, part, final), show=show)
 
@@ -61,25 +61,31 @@ def lines(part: str, found: Difference) -> Iterator[str]:
 def _read(side: Side, part: str, final: bool) -> pa.Table:
     if part == "balance":
         return _balance(side, final)
-    manifest = _manifest(side)
+    manifest = manifest_of(side)
     if part == "aggregates" and final and is_stream(manifest):
-        panes, rows, late = (_files(side, folder) for folder in ("aggregates", "rows", "late"))
+        panes, rows, late = (files_of(side, folder) for folder in ("aggregates", "rows", "late"))
         return final_aggregates(panes, rows, late, manifest)
     if part == "dead letters":
-        letters = list(read_dead_letters(side.output, side.run_id))
-        return pa.Table.from_batches(letters, dead_letters.SCHEMA).drop_columns(list(_OF_THE_RUN))
-    return _files(side, part)
+        return dead_letters_of(side).drop_columns(list(_OF_THE_RUN))
+    return files_of(side, part)
 
 
-def _manifest(side: Side) -> dict[str, Any]:
+def dead_letters_of(side: Side) -> pa.Table:
+    """The dead letters of a run."""
+    return pa.Table.from_batches(list(read_dead_letters(side.output, side.run_id)), dead_letters.SCHEMA)
+
+
+def manifest_of(side: Side) -> dict[str, Any]:
+    """The manifest of a run. UsageError when it isn't committed."""
     manifest = runs.committed_manifest(side.output, side.run_id)
     if manifest is None:
         raise runs.unknown_run(side.output, side.run_id)
     return manifest
 
 
-def _files(side: Side, folder: str) -> pa.Table:
-    manifest = _manifest(side)
+def files_of(side: Side, folder: str) -> pa.Table:
+    """The rows of a run in one folder of its lake."""
+    manifest = manifest_of(side)
     tables = [_file(side, file["path"]) for file in manifest["files"] if file["folder"] == folder]
     return pa.concat_tables(tables, promote_options="default") if tables else pa.table({})
 

@@ -37,7 +37,7 @@ def final_aggregates(panes: pa.Table, rows: pa.Table, late: pa.Table, manifest: 
     several = panes.filter(pc.greater(panes.column("pane_index"), 0)).column(_START)
     single = panes.drop_columns(list(PANE_COLUMNS))
     if window.kind not in ("fixed", "calendar"):
-        return _anew(rows, manifest, panes.schema) if late.num_rows or len(several) else single
+        return aggregated_anew(rows, manifest, panes.schema) if late.num_rows or len(several) else single
     times = _times(late, manifest)
     touched = pc.unique(pa.chunked_array([window_starts(times, window), several.combine_chunks()], _TIME))
     if not len(touched):
@@ -45,8 +45,11 @@ def final_aggregates(panes: pa.Table, rows: pa.Table, late: pa.Table, manifest: 
     in_touched = _among(window_starts(_times(rows, manifest), window), touched)
     here = rows.filter(in_touched)
     told = single.filter(_among(single.column(_START), touched))
-    anew = _anew(here, manifest, panes.schema)
-    if not len(several) and not compare(_anew(_without(here, late), manifest, panes.schema), told, show=0).is_equal:
+    anew = aggregated_anew(here, manifest, panes.schema)
+    if (
+        not len(several)
+        and not compare(aggregated_anew(_without(here, late), manifest, panes.schema), told, show=0).is_equal
+    ):
         anew = told
     return pa.concat_tables([single.filter(pc.invert(_among(single.column(_START), touched))), anew])
 
@@ -62,8 +65,8 @@ def final_counts(counts: dict[str, int]) -> dict[str, int]:
     return kept
 
 
-def _anew(rows: pa.Table, manifest: dict[str, Any], schema: pa.Schema) -> pa.Table:
-    """Aggregates of rows, in the types of the panes."""
+def aggregated_anew(rows: pa.Table, manifest: dict[str, Any], schema: pa.Schema) -> pa.Table:
+    """Aggregates of a stream's rows as a batch has them, in the types of its panes (the schema)."""
     options = manifest["options"]
     found = aggregate(
         rows,

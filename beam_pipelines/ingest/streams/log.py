@@ -24,6 +24,8 @@ class Polled(NamedTuple):
     batch: pa.RecordBatch
     position: int
     finished: bool = False
+    watermark: int | None = None
+    """What the log itself says of the partition's watermark, in microseconds since the epoch."""
 
 
 class PartitionedLog(Protocol):

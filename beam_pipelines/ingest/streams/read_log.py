@@ -92,7 +92,7 @@ class ReadLog(beam.PTransform):
             address, event_times, policy or WatermarkPolicy(), max_batch_rows, max_batch_bytes, max_readers, not bounded
         )
         self._bounded = bounded
-        self._account = _Account(stage, tombstones)
+        self._stage, self._tombstones = stage, tombstones
         self._bundle_elements = max(1, bundle_bytes // max_batch_bytes)
         self._bundle_seconds = bundle_seconds
         self._poll_seconds = poll_seconds
@@ -113,7 +113,12 @@ class ReadLog(beam.PTransform):
                 max_records_per_bundle=self._bundle_elements,
                 max_read_time_seconds=self._bundle_seconds,
             )
-        return outcome.apply(polled, self._account, "Account")
+        return account(polled, self._stage, self._tombstones)
+
+
+def account(polled: beam.PCollection[pa.RecordBatch], stage: str, tombstones: Tombstones = "keep") -> outcome.Outcome:
+    """Count what was read, and put what can't be read as records into dead letters."""
+    return outcome.apply(polled, _Account(stage, tombstones), "Account")
 
 
 class _Parts(beam.DoFn):
@@ -158,8 +163,6 @@ class _ReadPart(beam.DoFn):
 
 
 class _Account(beam.DoFn):
-    """Counts what was read, and puts what can't be read as records into dead letters."""
-
     def __init__(self, stage: str, tombstones: Tombstones) -> None:
         self._stage = stage
         self._tombstones = tombstones

@@ -242,13 +242,15 @@ class LogReader(UnboundedReader):
                 kept.append(polled)
             elif polled.partition in last:
                 place = last[polled.partition]
-                kept[place] = kept[place]._replace(position=polled.position, finished=polled.finished)
+                kept[place] = polled._replace(batch=kept[place].batch)
             else:
                 self._move(polled)
         return kept
 
     def _move(self, polled: Polled) -> None:
         self._positions[polled.partition] = polled.position
+        if polled.watermark is not None:
+            self._watermarks.told(polled.partition, polled.watermark)
         if polled.finished:
             self._watermarks.finish(polled.partition)
 
@@ -304,9 +306,11 @@ def earliest_of(batch: pa.RecordBatch, event_times: EventTimes) -> int | None:
 
 
 def _micros(batch: pa.RecordBatch, event_times: EventTimes) -> pa.Array:
-    """Event times; of what is no record, when it was published."""
+    """Event times; what is no record has none in its payload."""
     no_records = FAILURES in batch.schema.names and not batch.column(FAILURES).null_count
-    return (publish_times if no_records else event_times)(batch).cast(pa.int64())
+    if no_records and event_times is not publish_times:
+        return pa.nulls(batch.num_rows, pa.int64())
+    return event_times(batch).cast(pa.int64())
 
 
 def _now() -> int:

@@ -26,14 +26,17 @@ class WatermarkPolicy:
 
     `out_of_orderness`: how much earlier than the latest row a row of the same partition may be. Of an idle partition:
     how much earlier than the moment it comes.
-    `idle_after`: a partition of which the server says for so long that nothing waits no longer holds the watermark.
+    `idle_after`: a partition of which the server says for so long that nothing waits, or which brings only rows without
+    an event time, no longer holds the watermark.
     `ahead`: how far ahead of this machine's clock an event time may be to be believed; a later one counts as that.
     None believes every time, as for recorded streams.
+    `by_rows`: whether event times of rows say anything, or only what the log tells (`Polled.watermark`).
     """
 
     out_of_orderness: float = 5.0
     idle_after: float = 60.0
     ahead: float | None = 0.0
+    by_rows: bool = True
 
     def __post_init__(self) -> None:
         for name in ("out_of_orderness", "idle_after", "ahead"):
@@ -82,16 +85,31 @@ class Watermarks:
             self._states.pop(NOBODY, None)
 
     def saw(self, partition: str, latest: int | None, now: int) -> None:
-        """Rows came, the latest of this event time; None if no row of them has one."""
+        """Rows came, the latest of this event time; None if no row of them has one.
+
+        Rows without one don't tell how far their partition is. If for `idle_after` it has brought only such, it is as
+        good as idle: poison must not hold up the others for ever. Of what is recorded the clock says nothing.
+        """
+        if not self._policy.by_rows:
+            return
+        if latest is None:
+            if self._policy.ahead is not None:
+                self.quiet(partition, now)
+            return
         state = self._states[partition]
-        if latest is not None and self._policy.ahead is not None:
+        if self._policy.ahead is not None:
             latest = min(latest, now + round(self._policy.ahead * MICROS))
-        known = [each for each in (state.latest, latest) if each is not None]
-        self._states[partition] = PartitionState(max(known, default=None), finished=state.finished)
+        known = latest if state.latest is None else max(latest, state.latest)
+        self._states[partition] = PartitionState(known, finished=state.finished)
         self._idle.pop(partition, None)
 
+    def told(self, partition: str, watermark: int) -> None:
+        """The log said how far a partition is."""
+        state, latest = self._states[partition], watermark + self._late
+        self._states[partition] = state._replace(latest=max(latest, state.latest or latest))
+
     def quiet(self, partition: str, now: int) -> None:
-        """The server says that nothing waits."""
+        """The server says that nothing waits, or what came has no event time."""
         state = self._states[partition]
         since = now if state.quiet_since is None else state.quiet_since
         self._states[partition] = state._replace(quiet_since=since)

@@ -12,6 +12,7 @@ from beam_pipelines.decode.dialect import CsvDialect
 from beam_pipelines.decode.fixed_width import FixedWidthLayout
 from beam_pipelines.errors import UsageError
 from beam_pipelines.ingest.inputs import InputFile, list_inputs
+from beam_pipelines.ingest.streams.read_script import ReadScript
 from beam_pipelines.ingest.streams.watermarks import WatermarkPolicy
 from beam_pipelines.ingest.tables.known import STORES
 from beam_pipelines.ingest.watch_files import SCHEMES as WATCHED
@@ -41,7 +42,11 @@ def _kafka(uri: Uri, contract: Contract, policy: WatermarkPolicy, dialect: CsvDi
     return ReadFromKafka(uri, contract if contract.event_time else None, policy=policy, dialect=dialect)
 
 
-SOURCES: dict[str, Read] = {"kafka": _kafka, **dict.fromkeys(STORES, _table)}
+def _scripted(uri: Uri, contract: Contract, _: WatermarkPolicy, dialect: CsvDialect) -> beam.PTransform:
+    return ReadScript.of(uri, contract, dialect)
+
+
+SOURCES: dict[str, Read] = {"kafka": _kafka, "scripted": _scripted, **dict.fromkeys(STORES, _table)}
 """Scheme → what reads it: PBegin → Outcome of raw batches. All others are WATCHED, or those of file systems."""
 
 _SCHEMES = (*SOURCES, *WATCHED)

@@ -37,6 +37,20 @@ def test_an_idle_partition_holds_the_watermark_until_the_server_said_for_long_th
     assert seen.watermark() is None
 
 
+def test_poison_neither_moves_the_watermark_nor_holds_it_for_ever() -> None:
+    seen = Watermarks(WatermarkPolicy(2, idle_after=10), ["good", "bad"])
+    seen.saw("good", 500 * S, now=1000 * S)
+    seen.saw("bad", 400 * S, now=1000 * S)
+    for now in (1001, 1005, 1010):
+        seen.saw("bad", None, now * S)
+        assert seen.watermark() == 398 * S
+    seen.saw("bad", 401 * S, now=1011 * S)  # it has other rows too: it isn't idle
+    seen.saw("bad", None, now=1012 * S)
+    assert seen.watermark() == 399 * S
+    seen.saw("bad", None, now=1022 * S)
+    assert seen.watermark() == 498 * S
+
+
 def test_when_all_are_idle_time_goes_on_by_the_clock_as_of_the_servers_last_word() -> None:
     seen = Watermarks(WatermarkPolicy(2, idle_after=10), ["a"])
     seen.saw("a", 100 * S, now=100 * S)
