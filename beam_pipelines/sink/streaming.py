@@ -39,8 +39,8 @@ class _Process:
     """Came here as new: until they are published they may be taken back."""
     done: set[str] = set()  # noqa: RUF012
     failed: set[str] = set()  # noqa: RUF012
-    finalized: set[str] = set()  # noqa: RUF012
-    """Runs of which the runner has called back after a bundle: it does so when the bundle lasts."""
+    finalized: set[tuple[str, str]] = set()  # noqa: RUF012
+    """Runs (output, id) of which the runner has called back after a bundle: it does so when the bundle lasts."""
 
 
 class CommitStream(beam.PTransform):
@@ -176,6 +176,7 @@ class _Publish(beam.DoFn):
         self._run = run
         self._tables = tables
         self._clock = clock
+        self._named = (output, run.run_id)
 
     def start_bundle(self) -> None:
         self._waiting: list[StreamRecord] = []
@@ -187,12 +188,12 @@ class _Publish(beam.DoFn):
             self._publish(records)
         elif what == _WAITS:
             if not self._waiting:
-                finalizer.register(_Finalized(self._run.run_id, self._publish, self._waiting))
+                finalizer.register(_Finalized(self._named, self._publish, self._waiting))
             self._waiting += records
         else:
             stream_commits.balance_at_end(self._output, self._run.run_id, records)
-            if self._run.run_id in _Process.finalized:
-                finalizer.register(_Finalized(self._run.run_id, self._end, records))
+            if self._named in _Process.finalized:
+                finalizer.register(_Finalized(self._named, self._end, records))
             else:
                 yield json.dumps(self._end(records), indent=2, sort_keys=True)
 
@@ -209,13 +210,15 @@ class _Publish(beam.DoFn):
 class _Finalized:
     """Called when a bundle lasts."""
 
-    def __init__(self, run_id: str, then: Callable[[list[StreamRecord]], object], records: list[StreamRecord]) -> None:
-        self._run_id = run_id
+    def __init__(
+        self, named: tuple[str, str], then: Callable[[list[StreamRecord]], object], records: list[StreamRecord]
+    ) -> None:
+        self._named = named
         self._then = then
         self._records = records
 
     def __call__(self) -> None:
-        _Process.finalized.add(self._run_id)
+        _Process.finalized.add(self._named)
         try:
             self._then(self._records)
         except Exception:

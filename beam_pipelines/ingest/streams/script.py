@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
@@ -18,6 +19,9 @@ from beam_pipelines.ingest.inputs import open_input
 from beam_pipelines.ingest.streams.log import Polled
 
 PARTITION = "script"
+_PAUSES_AT_END = 4
+"""Polls, each about a second after the other."""
+
 _NOTHING = pa.RecordBatch.from_pylist([], pa.schema([]))
 
 
@@ -93,7 +97,7 @@ class OpenScript:
     def __init__(self, address: ScriptLog) -> None:
         self._steps = read_script(address.path)
         self._batches = batches_of(self._steps, address.format)
-        self._paused_at = -1
+        self._paused: Counter[int] = Counter()
 
     def partitions(self) -> Sequence[str]:
         return (PARTITION,)
@@ -106,12 +110,18 @@ class OpenScript:
         return 0
 
     def poll(self, positions: Mapping[str, int], max_rows: int, max_bytes: int) -> Sequence[Polled]:  # noqa: ARG002
-        """One step. Behind each that moves the watermark there is nothing once, so that the runner hears of it."""
+        """One step. Behind one that moves the watermark, and before the end, there is nothing for some polls.
+
+        So the runner hears of it, and rounds of timers that rows wait for pass (`window.late_rows`): Flink ends a
+        stream without them.
+        """
         position = positions.get(PARTITION, len(self._steps))
-        if position and self._paused_at != position and not isinstance(self._steps[position - 1], Rows):
-            self._paused_at = position
+        ends = position >= len(self._steps)
+        pauses = _PAUSES_AT_END if ends else 0 if isinstance(self._steps[max(0, position - 1)], Rows) else 1
+        if position and self._paused[position] < pauses:
+            self._paused[position] += 1
             return ()
-        if position >= len(self._steps):
+        if ends:
             return (Polled(PARTITION, _NOTHING, position, finished=True),)
         step = self._steps[position]
         batch = self._batches.get(position, _NOTHING)
