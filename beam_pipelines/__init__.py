@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from beam_pipelines.decode.fixed_width import FixedWidthLayout as FixedWidthLayout
     from beam_pipelines.decode.transform import DecodeBatches as DecodeBatches
     from beam_pipelines.ingest.kafka.read import ReadFromKafka as ReadFromKafka
+    from beam_pipelines.ingest.kinesis.read import ReadFromKinesis as ReadFromKinesis
     from beam_pipelines.ingest.read_dead_letters import ReadDeadLetters as ReadDeadLetters
     from beam_pipelines.ingest.read_files import ReadFiles as ReadFiles
     from beam_pipelines.ingest.replay_files import ReplayFiles as ReplayFiles
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from beam_pipelines.score.transform import ScoreBatches as ScoreBatches
     from beam_pipelines.sink.finalize import FinalizeRun as FinalizeRun
     from beam_pipelines.sink.kafka.write import WriteToKafka as WriteToKafka
+    from beam_pipelines.sink.kinesis.write import WriteToKinesis as WriteToKinesis
     from beam_pipelines.sink.lake import WriteDeadLetters as WriteDeadLetters
     from beam_pipelines.sink.lake import WriteToLake as WriteToLake
     from beam_pipelines.sink.runs import RunIdentity as RunIdentity
@@ -87,6 +89,7 @@ PUBLIC = {
     "ReadDeadLetters": "ingest.read_dead_letters",
     "ReadFiles": "ingest.read_files",
     "ReadFromKafka": "ingest.kafka.read",
+    "ReadFromKinesis": "ingest.kinesis.read",
     "ReplayFiles": "ingest.replay_files",
     "RowsToBatches": "columnar.rows_transform",
     "RunIdentity": "sink.runs",
@@ -99,6 +102,7 @@ PUBLIC = {
     "WatchFiles": "ingest.watch_files",
     "WriteDeadLetters": "sink.lake",
     "WriteToKafka": "sink.kafka.write",
+    "WriteToKinesis": "sink.kinesis.write",
     "WriteToLake": "sink.lake",
     "masked_schema": "mask.methods",
     "parse_contract": "contract",

@@ -40,11 +40,14 @@ LEFT_OUT = {
     ("FinalizeRun", "tables"): "WriteToTable commits by itself",
     ("ReadFromKafka", "event_times"): "a function; name a contract",
     ("ReadFromKafka", "policy"): "for tests; the URI says it",
+    ("ReadFromKinesis", "event_times"): "a function; name a contract",
+    ("ReadFromKinesis", "policy"): "for tests; the URI says it",
     ("ScoreBatches", "refresh"): "a side input of model metadata, which YAML has no source of",
     ("ValidateRows", "as_"): "rows are Beam Rows, which all of Beam YAML takes",
     ("WatchFiles", "event_times"): "a function; name a contract",
     ("WatchFiles", "policy"): "for tests; the URI says it",
     ("WriteToKafka", "retries"): "the default is meant to do",
+    ("WriteToKinesis", "retries"): "the default is meant to do",
 }
 """Parameters that YAML has not, and why."""
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime, timezone
 from typing import NamedTuple
 
 from beam_pipelines.errors import did_you_mean
+from beam_pipelines.ingest.streams.start_times import millis_of
 
 KINDS = ("earliest", "latest", "committed", "timestamp:2024-05-01T00:00:00Z", "offsets:0=120,1=98")
 
@@ -39,7 +39,7 @@ def parse_start(text: str) -> Start:
     if not colon and kind in ("earliest", "latest", "committed"):
         return Start(kind)
     if kind == "timestamp" and colon:
-        return Start(kind, _millis(value))
+        return Start(kind, millis_of(value))
     if kind == "offsets" and re.fullmatch(r"\d+=\d+(,\d+=\d+)*", value):
         pairs = [part.split("=") for part in value.split(",")]
         offsets = tuple((int(partition), int(offset)) for partition, offset in pairs)
@@ -53,13 +53,3 @@ def parse_start(text: str) -> Start:
 def check_start(text: str) -> None:
     """Check of an option: ValueError unless `parse_start` can read it."""
     parse_start(text)
-
-
-def _millis(text: str) -> int:
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError(f"'{text}' is not a time such as 2024-05-01T00:00:00Z") from None
-    if time.tzinfo is None:
-        raise ValueError(f"'{text}' has no offset from UTC: end it with Z, or with +02:00")
-    return round((time - datetime.fromtimestamp(0, timezone.utc)).total_seconds() * 1000)

@@ -27,7 +27,13 @@ def _kafka(uri: Uri, schema: pa.Schema, output: str) -> beam.PTransform:
     return WriteToKafka(uri, schema, output=output)
 
 
-QUEUES: dict[str, Write] = {"kafka": _kafka}
+def _kinesis(uri: Uri, schema: pa.Schema, output: str) -> beam.PTransform:
+    from beam_pipelines.sink.kinesis.write import WriteToKinesis  # here, since its client takes long to load
+
+    return WriteToKinesis(uri, schema, output=output)
+
+
+QUEUES: dict[str, Write] = {"kafka": _kafka, "kinesis": _kinesis}
 """Scheme → what writes to it: batches → Written. It counts what it wrote as WRITTEN, or as IN_PANES."""
 
 

@@ -46,7 +46,13 @@ def _scripted(uri: Uri, contract: Contract, _: WatermarkPolicy, dialect: CsvDial
     return ReadScript.of(uri, contract, dialect)
 
 
-SOURCES: dict[str, Read] = {"kafka": _kafka, "scripted": _scripted, **dict.fromkeys(STORES, _table)}
+def _kinesis(uri: Uri, contract: Contract, policy: WatermarkPolicy, dialect: CsvDialect) -> beam.PTransform:
+    from beam_pipelines.ingest.kinesis.read import ReadFromKinesis  # here, since its client takes long to load
+
+    return ReadFromKinesis(uri, contract if contract.event_time else None, policy=policy, dialect=dialect)
+
+
+SOURCES: dict[str, Read] = {"kafka": _kafka, "kinesis": _kinesis, "scripted": _scripted, **dict.fromkeys(STORES, _table)}
 """Scheme → what reads it: PBegin → Outcome of raw batches. All others are WATCHED, or those of file systems."""
 
 _SCHEMES = (*SOURCES, *WATCHED)

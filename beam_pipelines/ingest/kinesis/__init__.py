@@ -1,0 +1,1 @@
+"""Kinesis as a source of raw batches: boto3 under the streams' unbounded source."""

@@ -1,0 +1,1 @@
+"""Kinesis as a sink of batches: at least once, with an id in each record."""
