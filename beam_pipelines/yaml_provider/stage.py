@@ -23,8 +23,16 @@ from beam_pipelines.yaml_provider.known import Known, known_of, remember
 from beam_pipelines.yaml_provider.plain_rows import plain_batch, plain_schema
 from beam_pipelines.yaml_provider.run import finalize, identity_of, run_id_of
 
-RENAMED = {"ReadFromKafka": "ReadBatchesFromKafka", "WriteToKafka": "WriteBatchesToKafka"}
+RENAMED = {
+    "ReadFromKafka": "ReadBatchesFromKafka",
+    "ReadFromKinesis": "ReadBatchesFromKinesis",
+    "WriteToKafka": "WriteBatchesToKafka",
+    "WriteToKinesis": "WriteBatchesToKinesis",
+}
 """Transforms whose names Beam YAML has for its own."""
+
+RECORD_SINKS = ("WriteToKafka", "WriteToKinesis")
+"""Sinks of records, which write raw batches too."""
 
 INPUTS = {"JoinTable": ("rows", "table"), "JoinBatches": ("left", "right")}
 """Transforms of several inputs; the first is the one whose rows go on."""
@@ -143,7 +151,7 @@ class YamlStage(beam.PTransform):
             return known or Known("rows")
         if known is None or known.holds not in ("raw", "batches"):
             raise UsageError(f"{self._name} takes batches, not {_told(known)}: put RowsToBatches before it")
-        if (known.holds == "raw") != (takes == "DecodeBatches") and takes != "WriteToKafka":
+        if (known.holds == "raw") != (takes == "DecodeBatches") and takes not in RECORD_SINKS:
             wants = "raw batches, as ReadFiles yields them" if known.holds == "batches" else "decoded batches"
             hint = "" if known.holds == "batches" else ": put DecodeBatches before it"
             raise UsageError(f"{self._name} takes {wants}{hint}")
@@ -246,7 +254,7 @@ class YamlStage(beam.PTransform):
             return Known("raw", contract=contract)
         if name in ("WriteToLake", "WriteDeadLetters"):
             return Known("files", contract=contract, run_id=self._given.get("run_id"))
-        if name == "WriteToKafka":
+        if name in RECORD_SINKS:
             return Known("ledger")
         if name == "CheckQuality":
             return Known("results")

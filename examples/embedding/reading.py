@@ -13,6 +13,7 @@ from beam_pipelines import (
     ReadDeadLetters,
     ReadFiles,
     ReadFromKafka,
+    ReadFromKinesis,
     ReplayFiles,
     WatchFiles,
 )
@@ -51,6 +52,15 @@ def try_letters_again(begin: PBegin, pattern: str) -> Rows:
 def read_topic(begin: PBegin, uri: str) -> Rows:
     """A topic's messages as rows."""
     raw = begin | ReadFromKafka(uri, ORDERS)  # 1
+    decoded = raw.good | DecodeBatches(ORDERS)  # 2
+    rows = decoded | BatchesToRows(ORDERS)  # 3
+    return rows | beam.Map(lambda order: (order["id"], order["amount"]))
+
+
+@beam.ptransform_fn
+def read_stream(begin: PBegin, uri: str) -> Rows:
+    """A Kinesis stream's records as rows."""
+    raw = begin | ReadFromKinesis(uri, ORDERS)  # 1
     decoded = raw.good | DecodeBatches(ORDERS)  # 2
     rows = decoded | BatchesToRows(ORDERS)  # 3
     return rows | beam.Map(lambda order: (order["id"], order["amount"]))

@@ -15,6 +15,7 @@ from beam_pipelines import (
     ValidateRows,
     WriteDeadLetters,
     WriteToKafka,
+    WriteToKinesis,
     WriteToLake,
 )
 from examples.embedding.orders import ORDERS, Row
@@ -45,4 +46,12 @@ def publish(orders: Rows, uri: str) -> Rows:
     """A record of a topic for each row."""
     batches = orders | RowsToBatches(ORDERS)  # 1
     written = batches | WriteToKafka(uri, ORDERS.schema)  # 2
+    return written.dead_letters | BatchesToRows(pa.schema([("rule", pa.string())]))  # 3
+
+
+@beam.ptransform_fn
+def stream_out(orders: Rows, uri: str) -> Rows:
+    """A record of a Kinesis stream for each row."""
+    batches = orders | RowsToBatches(ORDERS)  # 1
+    written = batches | WriteToKinesis(uri, ORDERS.schema)  # 2
     return written.dead_letters | BatchesToRows(pa.schema([("rule", pa.string())]))  # 3

@@ -12,9 +12,10 @@ import pytest
 
 from beam_pipelines.errors import did_you_mean
 from tests import runners
-from tests.conformance import jobs, kafka_cases, road
+from tests.conformance import jobs, kafka_cases, kinesis_cases, road
 from tests.conformance.matrix import RUNNERS
 from tests.conformance.runners.declare import Chosen, Runner
+from tests.servers.kinesis import CREDENTIALS
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -58,8 +59,12 @@ def on(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory)
     servers: dict[str, str] = {}
     if "servers" not in runners.left_out():
         servers |= {kafka_cases.BROKER: request.getfixturevalue("broker").address}
+        servers[kinesis_cases.EMULATOR] = request.getfixturevalue("kinesis").url
     folder = tmp_path_factory.mktemp(runner.name)
     with contextlib.ExitStack() as stack:
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        for name, value in CREDENTIALS.items():  # of workers that are started here too
+            patch.setenv(name, value)
         yield Started(runner, stack.enter_context(runner.start(folder)), folder, servers)
 
 

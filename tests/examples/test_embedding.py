@@ -29,6 +29,7 @@ from examples.embedding import changing, combining, judging, reading, scoring, w
 from examples.embedding.orders import ORDERS, SAMPLE
 from tests.score.models import write_linear
 from tests.servers.kafka import Kafka
+from tests.servers.kinesis import Kinesis
 
 MODULES = (reading, judging, changing, combining, scoring, writing)
 PAGE = Path(__file__).parents[2] / "docs" / "embedding.md"
@@ -88,12 +89,16 @@ def test_each_example_takes_three_lines() -> None:
         assert re.findall(r"  # (\d)$", text, re.MULTILINE) == ["1", "2", "3"], text
 
 
-def _build(pipeline: beam.Pipeline, folder: Path, broker: Kafka) -> Iterator[tuple[str, Any, list[Any]]]:
+def _build(
+    pipeline: beam.Pipeline, folder: Path, broker: Kafka, kinesis: Kinesis
+) -> Iterator[tuple[str, Any, list[Any]]]:
     """Examples with what must come of them, worked out by hand."""
     topics = [broker.topic(1), broker.topic(1)]
     (folder / "published").write_text(topics[1])
     lines = [{**each, "at": each["at"].isoformat()} for each in SAMPLE]
     broker.produce(topics[0], [(b"", json.dumps(line).encode(), [], 0) for line in lines], partition=0)
+    streams = [kinesis.stream(), kinesis.stream()]
+    kinesis.put(streams[0], [json.dumps(line).encode() for line in lines])
     (folder / "orders.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     letters = pa.Table.from_pylist(
         [{"transform": "t", "rule": "r", "message": "m", "failures": [], "payload": json.dumps(lines[1]).encode(),
@@ -113,6 +118,7 @@ def _build(pipeline: beam.Pipeline, folder: Path, broker: Kafka) -> Iterator[tup
     yield "letters", pipeline | reading.try_letters_again(f"{folder}/letters/*.parquet"), [(2, "FR")]
     yield "topic", pipeline | reading.read_topic(broker.uri(topics[0], "bounded=true")), amounts
 
+    yield "stream", pipeline | reading.read_stream(kinesis.uri(streams[0], "bounded=true")), amounts
     yield "watch", pipeline | reading.watch_orders(f"watch://{files}?bounded=true&settled=0"), amounts
     yield "replay", pipeline | reading.replay_orders(files), [(1, 9), (2, 9), (3, 10)]
 
@@ -153,6 +159,7 @@ def _build(pipeline: beam.Pipeline, folder: Path, broker: Kafka) -> Iterator[tup
     yield "lake", orders | writing.keep_in_lake(lake), [True]
     yield "refused", orders | writing.keep_refused(str(folder / "vault")), [3]
     yield "publish", orders | writing.publish(broker.uri(topics[1], "key=id")), []
+    yield "stream out", orders | writing.stream_out(kinesis.uri(streams[1], "key=id")), []
 
 
 class _Types(PipelineVisitor):
@@ -174,12 +181,14 @@ class _Types(PipelineVisitor):
 
 
 @pytest.fixture(scope="module")
-def types(tmp_path_factory: pytest.TempPathFactory, broker: Kafka) -> _Types:
+def types(tmp_path_factory: pytest.TempPathFactory, broker: Kafka, kinesis: Kinesis) -> _Types:
     """Run all examples; each says itself if it is wrong."""
     visitor = _Types()
     folder = tmp_path_factory.mktemp("embedding")
-    with beam.Pipeline("FnApiRunner") as pipeline:
-        for name, output, expected in _build(pipeline, folder, broker):
+    with pytest.MonkeyPatch.context() as patch, beam.Pipeline("FnApiRunner") as pipeline:
+        for name, value in kinesis.variables.items():
+            patch.setenv(name, value)
+        for name, output, expected in _build(pipeline, folder, broker, kinesis):
             assert_that(output, equal_to(expected), label=name)
         pipeline.visit(visitor)
     lake = ds.dataset(folder / "lake" / "rows").to_table().select(["id", "at"]).to_pylist()

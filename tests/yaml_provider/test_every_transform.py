@@ -21,6 +21,7 @@ from beam_pipelines.yaml_provider import transforms
 from beam_pipelines.yaml_provider.stage import transforms as public
 from tests.score.models import write_linear
 from tests.servers.kafka import Kafka
+from tests.servers.kinesis import Kinesis
 
 CONTRACT = """
 apiVersion: v3.1.0
@@ -55,7 +56,7 @@ def _ids(row: Any) -> Any:
     return row.id
 
 
-def _steps(folder: Path, source: str, topic: str, card: str) -> dict[str, Step]:
+def _steps(folder: Path, source: str, topic: str, card: str, streams: tuple[str, str]) -> dict[str, Step]:
     """The pipeline, by the names of its steps."""
     contract = str(folder / "points.odcs.yaml")
     files = {"patterns": str(folder / "points.jsonl")}
@@ -92,6 +93,9 @@ def _steps(folder: Path, source: str, topic: str, card: str) -> dict[str, Step]:
         "watched_points": ("DecodeBatches", "watched", {"contract": contract}),
         "read_topic": ("ReadBatchesFromKafka", None, {"uri": source, "contract": contract}),
         "topic_points": ("DecodeBatches", "read_topic", {"contract": contract}),
+        "read_stream": ("ReadBatchesFromKinesis", None, {"uri": streams[0], "contract": contract}),
+        "stream_points": ("DecodeBatches", "read_stream", {"contract": contract}),
+        "streamed": ("WriteBatchesToKinesis", "distinct", {"uri": streams[1]}),
         "letters": ("ReadDeadLetters", None, {"files": [str(folder / "letters" / "*.parquet")]}),
         "letter_points": ("DecodeBatches", "letters", {"contract": contract}),
         "made": ("Create", None, {"elements": [{"id": 7, "x": 1.5}, {"id": 8, "x": -1.0}]}),
@@ -128,6 +132,7 @@ _EXPECTED: dict[str, tuple[str, Shown, list[Any]]] = {
     "replayed": ("replayed_points", _ids, [1, 2, 3, 3]),
     "watched": ("watched_points", _ids, [1, 2, 3, 3]),
     "topic": ("topic_points", _ids, [1, 2, 3]),
+    "stream": ("stream_points", _ids, [1, 2, 3]),
     "letters": ("letter_points", _ids, [2]),
     "positive": ("positive", _ids, [7]),
     "exploding": ("exploding", lambda row: row.items, ["a", "b"]),
@@ -166,16 +171,22 @@ def _prepare(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, broker: Kafka) -> tuple[Path, str]:
-    """Where the pipeline has run, and the topic that it wrote."""
+def folder(tmp_path_factory: pytest.TempPathFactory, broker: Kafka, kinesis: Kinesis) -> tuple[Path, str, str]:
+    """Where the pipeline has run, and the topic and the stream that it wrote."""
     folder = tmp_path_factory.mktemp("every")
     _prepare(folder)
     source, sink = broker.topic(1), broker.topic(1)
     broker.produce(source, [(b"", json.dumps(point).encode(), [], 0) for point in POINTS[:3]], partition=0)
-    steps = _steps(folder, broker.uri(source, "bounded=true"), broker.uri(sink, "key=id"), write_linear(folder, 2.0))
+    streams = (kinesis.stream(), kinesis.stream())
+    kinesis.put(streams[0], [json.dumps(point).encode() for point in POINTS[:3]])
+    uris = (kinesis.uri(streams[0], "bounded=true"), kinesis.uri(streams[1], "key=id"))
+    topics = (broker.uri(source, "bounded=true"), broker.uri(sink, "key=id"))
+    steps = _steps(folder, *topics, write_linear(folder, 2.0), uris)
     assert {kind for kind, _, _ in steps.values()} | {"BatchesToRows"} == {*public(), "Create"}
     providers = {name: [beams.InlineProvider({name: getattr(transforms, name)})] for name in public()}
-    with beam.Pipeline("FnApiRunner") as pipeline:
+    with pytest.MonkeyPatch.context() as patch, beam.Pipeline("FnApiRunner") as pipeline:
+        for name, value in kinesis.variables.items():
+            patch.setenv(name, value)
         found = pipeline | YamlTransform(_spec(steps), providers=providers)
         for name, (_, shown, expected) in _EXPECTED.items():
             assert_that(found[name] | f"show {name}" >> beam.Map(shown), equal_to(expected), label=name)
@@ -184,16 +195,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory, broker: Kafka) -> tuple[Pat
         assert_that(found["checked"] | "show checked" >> beam.Map(_ids), equal_to([7]), label="checked")
         rules = found["wrong"] | "show wrong" >> beam.Map(lambda letters: letters.column("rule").to_pylist())
         assert_that(rules, equal_to([["minimum"]]), label="wrong")
-    return folder, sink
+    return folder, sink, streams[1]
 
 
-def test_every_transform_does_in_yaml_what_it_does_in_python(folder: tuple[Path, str], broker: Kafka) -> None:
-    place, topic = folder
+def test_every_transform_does_in_yaml_what_it_does_in_python(
+    folder: tuple[Path, str, str], broker: Kafka, kinesis: Kinesis
+) -> None:
+    place, topic, stream = folder
     assert sorted(ds.dataset(place / "lake" / "rows").to_table().column("id").to_pylist()) == [1, 2, 3]
     assert sorted(json.loads(message.value() or b"")["id"] for message in broker.read(topic)) == [1, 2, 3]
+    assert sorted(json.loads(record["Data"])["id"] for record in kinesis.read(stream)) == [1, 2, 3]
 
 
-def test_the_run_balances_with_the_quality_of_a_side_branch(folder: tuple[Path, str]) -> None:
+def test_the_run_balances_with_the_quality_of_a_side_branch(folder: tuple[Path, str, str]) -> None:
     balance = json.loads((folder[0] / "lake" / "_runs" / "a" / "balance.json").read_text())
     assert balance["balanced"]
     assert (balance["read"], balance["written"], balance["duplicate"]) == (4, 3, 1)

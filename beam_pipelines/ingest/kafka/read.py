@@ -41,7 +41,8 @@ class KafkaReadOptions(ConnectionOptions):
     bounded: bool = option("Read up to what is there now, and stop.", default=False)
     format: Literal["jsonl", "csv"] = option("What a message is.", default="jsonl")
     registry: str | None = option(
-        "URL of a schema registry, if messages begin with the id of a schema (Avro or JSON) of it.", default=None
+        "URL of a schema registry, if messages begin with the id of a schema (Avro, JSON or Protobuf) of it.",
+        default=None,
     )
     registry_user: str | None = option("Our name at the registry.", default=None)
     registry_password: str | None = option("Our password at the registry.", default=None, check=secret_reference)
@@ -81,7 +82,7 @@ class ReadFromKafka(beam.PTransform):
     Dead letters: `kafka.offsets_lost`, one for each gap that retention left before it was read; its message names
     the offsets. `kafka.unreadable`: messages whose compression or checksum is broken. `tombstone`, if asked for:
     else messages without a value are counted as filtered. With `?registry`, `registry.no_schema_id`,
-    `registry.unknown_schema`, `registry.unread_schema` (such as Protobuf) and `avro.malformed`.
+    `registry.unknown_schema`, `registry.unread_schema`, `avro.malformed` and `protobuf.malformed`.
 
     UsageError within seconds, at the first worker, for a topic that there isn't, access that isn't given, and
     credentials or certificates that are refused.

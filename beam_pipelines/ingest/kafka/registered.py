@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import fastavro
 import msgspec
 import pyarrow as pa
-from confluent_kafka.schema_registry import SchemaRegistryClient, SchemaRegistryError
+from confluent_kafka.schema_registry import Schema, SchemaRegistryClient, SchemaRegistryError
 
 from beam_pipelines.columnar.provenance import FAILURES, PAYLOAD, RECORD
 from beam_pipelines.dead_letters import failure, failures_column
@@ -17,6 +17,9 @@ from beam_pipelines.errors import UsageError
 from beam_pipelines.ingest.avro_types import AvroColumn, avro_columns, without_times
 from beam_pipelines.retries import Retries
 from beam_pipelines.uris import read_secret
+
+if TYPE_CHECKING:
+    from beam_pipelines.ingest.kafka.protobuf_messages import ProtobufSchema
 
 NO_ID = "registry.no_schema_id"
 UNKNOWN = "registry.unknown_schema"
@@ -48,6 +51,9 @@ class _Avro:
         return pa.table({**columns, _ROW: pa.array(rows, pa.int64())})
 
 
+_Known: TypeAlias = "_Avro | ProtobufSchema | str | tuple[str, str]"
+
+
 class Registry:
     """A schema registry, asked once for each schema."""
 
@@ -59,14 +65,16 @@ class Registry:
             secret = read_secret(password, f"{url}: the registry's password") if password else ""
             settings["basic.auth.user.info"] = f"{user}:{secret}"
         self._client = SchemaRegistryClient(settings)
-        self._schemas: dict[int, _Avro | str | tuple[str, str]] = {}
+        # Protobuf is asked for as a descriptor, and a client remembers a schema in one form only.
+        self._descriptors = SchemaRegistryClient(settings)
+        self._schemas: dict[int, _Known] = {}
 
     def decode(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Put what the payloads say beside them, as the struct `__record`; what can't be read has `__failures`.
 
-        Avro is read by the schema it was written with; a dead letter of what it says has it as JSON. Of JSON the
-        payload is what comes after the id: the contract judges it, not the schema. Rows without a payload stay as
-        they are. What can't be read keeps all its bytes.
+        Avro and Protobuf are read by the schema they were written with; a dead letter has what they say as JSON.
+        Of JSON the payload is what comes after the id: the contract judges it, not the schema. Rows without a payload
+        stay as they are. What can't be read keeps all its bytes.
         """
         payloads = batch.column(PAYLOAD).to_pylist()
         failed: dict[int, tuple[str, str]] = {}
@@ -85,6 +93,8 @@ class Registry:
                 failed |= dict.fromkeys(rows, schema)
             elif isinstance(schema, _Avro):
                 tables.append(_read_rows(schema, number, payloads, rows, failed))
+            elif not isinstance(schema, str):
+                tables += schema.tables(payloads, rows, _PREFIX, failed)
             else:
                 for row in rows:
                     payloads[row] = payloads[row][_PREFIX:]
@@ -99,15 +109,17 @@ class Registry:
             told[row] = [failure(rule, None, None, message)]
         return batch.append_column(FAILURES, failures_column(told))
 
-    def _schema(self, number: int) -> _Avro | str | tuple[str, str]:
-        """How messages of a schema are read: as Avro, as "JSON", or why not."""
+    def _schema(self, number: int) -> _Known:
+        """How messages of a schema are read: as Avro or Protobuf, as "JSON", or why not."""
         if number not in self._schemas:
             self._schemas[number] = self._ask(number)
         return self._schemas[number]
 
-    def _ask(self, number: int) -> _Avro | str | tuple[str, str]:
+    def _ask(self, number: int) -> _Known:
         try:
             found = self._retries.call(lambda: self._client.get_schema(number), self._url, _passes)
+            if found.schema_type == "PROTOBUF":
+                return self._protobuf(number)
         except SchemaRegistryError as error:
             if error.http_status_code == 404:
                 return UNKNOWN, f"the registry knows no schema {number}"
@@ -121,6 +133,24 @@ class Registry:
             what = "refers to other schemas" if found.references else f"is of type {kind}"
             return UNREAD, f"schema {number} {what}, which is not read here"
         return _Avro(found.schema_str or "", f"schema {number}")
+
+    def _protobuf(self, number: int) -> _Known:
+        from beam_pipelines.ingest.kafka.protobuf_messages import ProtobufSchema
+
+        def fetch(subject: str, version: int) -> Schema:
+            asked = self._descriptors
+            registered = self._retries.call(
+                lambda: asked.get_version(subject, version, fmt="serialized"), self._url, _passes
+            )
+            found: Schema = registered.schema
+            return found
+
+        asked = self._descriptors
+        schema = self._retries.call(lambda: asked.get_schema(number, fmt="serialized"), self._url, _passes)
+        try:
+            return ProtobufSchema(schema, number, fetch)
+        except UsageError as wrong:
+            return UNREAD, f"schema {number} can't be read: {wrong}"
 
 
 def _passes(error: Exception) -> bool:

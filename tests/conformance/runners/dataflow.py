@@ -9,6 +9,7 @@ from beam_pipelines.dataflow_emulator import DataflowEmulator
 from scripts import prism
 from tests.conformance.jobs import ROOT
 from tests.conformance.runners.declare import Chosen, Runner
+from tests.servers.kinesis import CREDENTIALS
 
 
 @contextmanager
@@ -19,7 +20,7 @@ def _start(folder: Path) -> Iterator[Chosen]:
         shutil.copy(ROOT / name, package)
     shutil.copytree(ROOT / "beam_pipelines", package / "beam_pipelines", ignore=shutil.ignore_patterns("__pycache__"))
     packages = ["confluent-kafka[schemaregistry]", "scikit-learn"]
-    with DataflowEmulator(prism=prism.binary(), worker_packages=packages) as emulator:
+    with DataflowEmulator(prism=prism.binary(), worker_packages=packages, worker_variables=CREDENTIALS) as emulator:
         flags = [*emulator.flags(), "--temp_location=gs://dataflow/conformance", f"--setup_file={package}/setup.py"]
         yield Chosen(flags, emulator.environment())
 

@@ -35,7 +35,7 @@ SCHEMAS = {
     1: ("AVRO", json.dumps(_OLD)),
     2: ("AVRO", json.dumps(_NEW)),
     3: ("JSON", '{"type": "object"}'),
-    4: ("PROTOBUF", 'syntax = "proto3"; message Order { int64 id = 1; }'),
+    4: ("XSD", "<schema/>"),
 }
 CONTRACT = bp.Contract(
     "orders",

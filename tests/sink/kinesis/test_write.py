@@ -120,7 +120,9 @@ def test_a_bundle_fails_when_records_are_never_taken_and_writes_them_again_under
 ) -> None:
     stream = kinesis.stream()
     busy = True
-    _partly_failing(monkeypatch, lambda call, place: "ThrottlingException" if busy and (call > 1 or place == 1) else None)
+    _partly_failing(
+        monkeypatch, lambda call, place: "ThrottlingException" if busy and (call > 1 or place == 1) else None
+    )
     connection = Connection(REGION, stream)
     records = records_of(_numbers(0, 3), RecordPlan())
     delivery = Delivery(connection, "json", 1 << 20, Retries(attempts=3, first_wait=0.001))
