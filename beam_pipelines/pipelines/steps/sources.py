@@ -52,7 +52,12 @@ def _kinesis(uri: Uri, contract: Contract, policy: WatermarkPolicy, dialect: Csv
     return ReadFromKinesis(uri, contract if contract.event_time else None, policy=policy, dialect=dialect)
 
 
-SOURCES: dict[str, Read] = {"kafka": _kafka, "kinesis": _kinesis, "scripted": _scripted, **dict.fromkeys(STORES, _table)}
+SOURCES: dict[str, Read] = {
+    "kafka": _kafka,
+    "kinesis": _kinesis,
+    "scripted": _scripted,
+    **dict.fromkeys(STORES, _table),
+}
 """Scheme → what reads it: PBegin → Outcome of raw batches. All others are WATCHED, or those of file systems."""
 
 _SCHEMES = (*SOURCES, *WATCHED)
