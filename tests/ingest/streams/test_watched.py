@@ -35,7 +35,7 @@ def write(folder: Path, name: str, *lines: object, at: float = LONG_AGO) -> Path
 
 def source(folder: Path, pattern: str = "*.jsonl", max_rows: int = 100, **told: Any) -> LogSource:
     files = WatchedFiles((f"{folder}/{pattern}",), **{"every": 0.1, "settled": 0.0, **told})
-    return LogSource(files, policy=WatermarkPolicy(idle_after=0), max_rows=max_rows)
+    return LogSource(files, policy=WatermarkPolicy(), max_rows=max_rows)
 
 
 def reader_of(of: LogSource, mark: LogMark | None = None) -> LogReader:
