@@ -41,6 +41,10 @@ class RecordBatchCoder(beam.coders.Coder):
         with pa.ipc.open_stream(pa.py_buffer(encoded)) as reader:
             return reader.read_next_batch()
 
+    def estimate_size(self, value: pa.RecordBatch) -> int:
+        """Bytes of its columns: Beam asks for samples of each edge, and would encode them to know."""
+        return int(value.nbytes)
+
     def is_deterministic(self) -> bool:
         return False
 

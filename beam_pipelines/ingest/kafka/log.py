@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections import deque
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate, groupby
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -80,7 +81,7 @@ class KafkaLog:
         self._topic = address.topic
         self._asking = Asking(address.connection, address.topic, address.retries, address.group is not None)
         self._assigned: dict[int, int] = {}  # partition → offset from which the client's next message is
-        self._held: deque[Message] = deque()  # more than was asked for: the next poll's
+        self._held: list[Message] = []  # more than was asked for: the next poll's
         self._message_bytes = 1000.0  # mean length, to ask for about as many bytes as are wanted
         self._known: set[int] | None = None
         self._starts: dict[int, int] = {}
@@ -210,29 +211,27 @@ class KafkaLog:
         """Messages by partition; where a partition ends behind them; and what stands for one that can't be had."""
         if not self._held:
             wanted = max(1, min(max_rows, int(max_bytes / self._message_bytes)))
-            self._held.extend(self._consumer.consume(wanted, _WAIT_SECONDS))
+            self._held = self._consumer.consume(wanted, _WAIT_SECONDS)
         self._look_at_trouble(bool(self._held))
         taken: dict[int, list[Message]] = {}
         ends: dict[int, int] = {}
         rows = size = 0
         while self._held and rows < max_rows:
+            readable, length = _readable(self._held, max_rows - rows, max_bytes - size, at_least=not rows)
+            for partition, run in groupby(self._held[:readable], Message.partition):
+                taken.setdefault(partition, []).extend(run)
+            del self._held[:readable]
+            rows, size = rows + readable, size + length
+            if not self._held or (error := self._held[0].error()) is None:
+                break
             message = self._held[0]
-            error, partition, length = message.error(), message.partition(), len(message)
-            if error is None:
-                if rows and size + length > max_bytes:
-                    break
-                taken.setdefault(partition, []).append(message)
-                rows, size = rows + 1, size + length
-            elif error.code() == KafkaError._PARTITION_EOF:
-                ends[partition] = message.offset()
+            if error.code() == KafkaError._PARTITION_EOF:
+                ends[message.partition()] = message.offset()
             elif taken or ends:
                 break  # first what came before it
-            else:
-                self._held.popleft()
-                if (instead := self._instead_of(message, error)) is not None:
-                    return {}, {}, instead
-                continue
-            self._held.popleft()
+            del self._held[0]
+            if error.code() != KafkaError._PARTITION_EOF and (instead := self._instead_of(message, error)) is not None:
+                return {}, {}, instead
         if rows:
             self._message_bytes = 0.5 * self._message_bytes + 0.5 * max(1, size / rows)
         return taken, ends, None
@@ -287,3 +286,17 @@ class KafkaLog:
         if down is not None and patience is not None and time.monotonic() - down > patience:
             endpoint = self._address.connection.endpoint
             raise ConnectionError(f"{endpoint}: no broker can be reached for {patience:.0f} s: {self._asking.trouble}")
+
+
+def _readable(held: Sequence[Message], max_rows: int, max_bytes: int, *, at_least: bool) -> tuple[int, int]:
+    """How many messages come before the first that is none, within the bounds, and their bytes.
+
+    `at_least`: one that is longer than the bound is taken too.
+    """
+    readable = min(max_rows, len(held))
+    if any(map(Message.error, held[:readable])):
+        readable = next(place for place, message in enumerate(held) if message.error() is not None)
+    ends = list(accumulate(map(len, held[:readable])))
+    if ends and ends[-1] > max_bytes:
+        readable = max(bisect_right(ends, max_bytes), int(at_least))
+    return readable, ends[readable - 1] if readable else 0

@@ -6,13 +6,14 @@ import dataclasses
 from typing import Literal
 
 import apache_beam as beam
+import pyarrow as pa
 
 from beam_pipelines import outcome
 from beam_pipelines.contract.model import Contract
 from beam_pipelines.decode.dialect import CsvDialect
 from beam_pipelines.ingest.kafka.log import KafkaAddress
 from beam_pipelines.ingest.kafka.starts import Start, check_start, parse_start
-from beam_pipelines.ingest.streams.event_times import EventTimes, PayloadTimes, publish_times
+from beam_pipelines.ingest.streams.event_times import TIME, EventTimes, PayloadTimes, publish_times
 from beam_pipelines.ingest.streams.read_log import ReadLog
 from beam_pipelines.ingest.streams.watermarks import WatermarkPolicy
 from beam_pipelines.kafka.connection import SCHEME, Connection, ConnectionOptions, topic_of
@@ -74,10 +75,12 @@ class ReadFromKafka(beam.PTransform):
     a message's value, `__source` the topic, and `__partition`, `__position` (its offset), `__key`, `__attributes`
     (its headers) and `__publish_time` are there too.
 
-    As a stream it needs Prism, Flink or Dataflow. With `?bounded=true` it reads, on any runner, what is there when
-    the pipeline starts. The watermark follows the event times of each partition's payloads, by the field that
-    `contract` marks; without a contract, the times that Kafka has. `event_times` may say it in another way. What the
-    URI doesn't say of watermarks, `policy` does.
+    As a stream it needs Prism, Flink or Dataflow. Its watermark follows the event times of each partition's payloads,
+    by the field that `contract` marks; without a contract, the times that Kafka has. `event_times` may say it in
+    another way. What the URI doesn't say of watermarks, `policy` does.
+
+    With `?bounded=true` it reads, on any runner, what is there when the pipeline starts. With a contract its batches
+    then have the earliest of all times, as those of files do, and are stamped when they are judged.
 
     Dead letters: `kafka.offsets_lost`, one for each gap that retention left before it was read; its message names
     the offsets. `kafka.unreadable`: messages whose compression or checksum is broken. `tombstone`, if asked for:
@@ -113,7 +116,8 @@ class ReadFromKafka(beam.PTransform):
         if event_times is None:
             event_times = publish_times
             if contract is not None:
-                event_times = PayloadTimes(contract, options.format, dialect or CsvDialect(header=False))
+                times = PayloadTimes(contract, options.format, dialect or CsvDialect(header=False))
+                event_times = _no_times if options.bounded else times
         self._event_times = event_times
         given = {name: getattr(options, name) for name in ("out_of_orderness", "idle_after", "ahead")}
         given = {name: value for name, value in given.items() if value is not None}
@@ -128,6 +132,11 @@ class ReadFromKafka(beam.PTransform):
             stage=STAGE,
             tombstones=self._options.tombstones,
         )
+
+
+def _no_times(batch: pa.RecordBatch) -> pa.Array:
+    """Of a bounded read nobody waits for a watermark: so payloads needn't be parsed before they are decoded."""
+    return pa.nulls(batch.num_rows, TIME)
 
 
 def address_of(uri: Uri, options: KafkaReadOptions) -> KafkaAddress:
