@@ -43,6 +43,8 @@ UNREADABLE = "kafka.unreadable"
 
 # Of a batch of messages that can't be taken apart: its checksum is wrong, its codec unknown or its content broken.
 _UNREADABLE = (KafkaError._BAD_MSG, KafkaError._BAD_COMPRESSION, KafkaError._NOT_IMPLEMENTED)
+# Of a commit to a group that has members: brokers take it from these only.
+_OTHERS_GROUP = (KafkaError.UNKNOWN_MEMBER_ID, KafkaError.ILLEGAL_GENERATION, KafkaError.REBALANCE_IN_PROGRESS)
 _GONE = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)
 
 
@@ -156,7 +158,19 @@ class KafkaLog:
         if self._address.group is None:
             return
         places = [TopicPartition(self._topic, int(name), at) for name, at in positions.items()]
-        self._ask(lambda: self._consumer.commit(offsets=places, asynchronous=False))
+        try:
+            self._ask(lambda: self._consumer.commit(offsets=places, asynchronous=False))
+        except KafkaException as error:
+            if error.args[0].code() not in _OTHERS_GROUP:
+                raise
+            # Where we are is in the runner's checkpoints; a later commit is further.
+            _log.warning(
+                "%s: the offsets of %s are not committed: other consumers are members of the group '%s', which we "
+                "don't join; give this pipeline a group of its own",
+                self._address.connection.endpoint,
+                self._topic,
+                self._address.group,
+            )
 
     def close(self) -> None:
         self._consumer.close()

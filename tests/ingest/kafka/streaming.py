@@ -38,21 +38,24 @@ class Stream:
     seed: int = 1
     clicks: list[Click] = dataclasses.field(default_factory=list)
     poison: int = 0
+    base: datetime = BASE
 
     @classmethod
-    def on(cls, cluster: Cluster, partitions: int = 2) -> Stream:
+    def on(cls, cluster: Cluster, partitions: int = 2, base: datetime = BASE) -> Stream:
         topic = cluster.topic(partitions)
         for name in ("panes", "late", "dead"):
             cluster.topic(name=f"{topic}-{name}")
-        return cls(cluster, topic, partitions)
+        return cls(cluster, topic, partitions, base=base)
 
-    def write(self, clicks: int, first_second: int, disorder: float = 3.0, poison: int = 0) -> None:
-        """Write clicks, 100 to a second of event time, out of order by so many seconds; among them what is no click."""
+    def write(
+        self, clicks: int, first_second: float, disorder: float = 3.0, poison: int = 0, per_second: int = 100
+    ) -> None:
+        """Write clicks, so many to a second of event time, out of order by so many seconds; among them what is none."""
         dice = random.Random(self.seed)
         self.seed += 1
         records: dict[int, list[tuple[Any, ...]]] = {}
         for number in range(clicks):
-            at = BASE + timedelta(seconds=first_second + number / 100 - dice.uniform(0, disorder))
+            at = self.base + timedelta(seconds=first_second + number / per_second - dice.uniform(0, disorder))
             click = {
                 "id": len(self.clicks),
                 "at": at.isoformat(),
@@ -67,7 +70,7 @@ class Stream:
             place.insert(dice.randrange(len(place) + 1), (None, bad[number % len(bad)]))
         self.poison += poison
         for partition, theirs in records.items():
-            self.cluster.produce(self.topic, theirs, partition)
+            self.cluster.produce(self.topic, theirs, partition, enable_idempotence=True)
 
     def _read(self, kind: str) -> dict[bytes, dict[str, Any]]:
         """Records by their ids: one that was written twice counts once."""
@@ -127,13 +130,14 @@ def _micros(text: str) -> int:
 
 @contextlib.contextmanager
 def job(
-    stream: Stream, folder: Path, options: str, flags: Sequence[str], broker: str = ""
+    stream: Stream, folder: Path, options: str, flags: Sequence[str], broker: str = "", deaths: str = ""
 ) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
     """Run the job; it is cancelled, and then ended with all that it started."""
     folder.mkdir(parents=True, exist_ok=True)
     log, stop = folder / "job.log", folder / "stop"
     where = broker or stream.cluster.address
-    command = [sys.executable, "-m", "tests.ingest.kafka.windows_job", where, stream.topic, str(stop), options, *flags]
+    program = [sys.executable, "-m", "tests.ingest.kafka.windows_job"]
+    command = [*program, where, stream.topic, str(stop), options, deaths, *flags]
     with processes.process(command, log, {"PYTHONPATH": str(ROOT)}) as running:
         try:
             yield running, log

@@ -23,6 +23,7 @@ from beam_pipelines.ingest.kafka.starts import parse_start
 from beam_pipelines.ingest.streams.log import Polled
 from beam_pipelines.uris import parse_uri, read_options
 from scripts.kafka import PASSWORD
+from tests.servers.identity_provider import identity_provider
 from tests.servers.kafka import Kafka
 
 
@@ -278,22 +279,35 @@ def test_a_user_reads_with_a_password(
     assert "the broker refuses the credentials of user 'shop'" in _refusal(f"kafka://shop@{place}")
 
 
+def _token(subject: str) -> str:
+    """A token without a signature, which this broker takes."""
+    now = int(time.time())
+    parts = [{"alg": "none"}, {"sub": subject, "iat": now, "exp": now + 600}]
+    coded = [base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts]
+    return f"{'.'.join(coded)}."
+
+
 def test_a_bearer_token_is_read_from_where_it_is(
     with_users: Kafka, logs: list[KafkaLog], numbered: str, tmp_path: Path
 ) -> None:
-    def token(subject: str) -> str:
-        now = int(time.time())
-        parts = [{"alg": "none"}, {"sub": subject, "iat": now, "exp": now + 600}]
-        coded = [base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts]
-        return f"{'.'.join(coded)}."
-
     place = f"kafka://localhost:{with_users.ports['SASL']}/{numbered}?sasl=oauthbearer&token=file:{tmp_path}/token"
     assert "the token" in _refusal(place)
-    (tmp_path / "token").write_text(token("shop"))
+    (tmp_path / "token").write_text(_token("shop"))
     logs.append(opened(place))
     assert len(rows(read_all(logs[0]))) == 20
-    (tmp_path / "token").write_text(token("stranger"))
+    (tmp_path / "token").write_text(_token("stranger"))
     assert f"may not use topic '{numbered}'" in _refusal(place)
+
+
+def test_a_bearer_token_is_asked_for_at_an_identity_provider(
+    with_users: Kafka, logs: list[KafkaLog], numbered: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLIENT_SECRET", "hunter2")
+    with identity_provider({"shop": "hunter2"}, _token) as url:
+        place = f"kafka://localhost:{with_users.ports['SASL']}/{numbered}?sasl=oauthbearer&token_url={url}&scope=kafka"
+        logs.append(opened(f"{place}&client_id=shop&client_secret=env:CLIENT_SECRET"))
+        assert len(rows(read_all(logs[0]))) == 20
+        assert "hunter2" not in _refusal(f"{place}&client_id=nobody&client_secret=env:CLIENT_SECRET")
 
 
 def test_tls_checks_the_certificate(broker: Kafka, logs: list[KafkaLog], numbered: str) -> None:
