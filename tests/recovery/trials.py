@@ -123,11 +123,12 @@ def left(lake: Path, run_id: str) -> Left:
 
 @dataclasses.dataclass(frozen=True)
 class Cluster:
-    """Flink: the options that choose it, its REST port, and the process of its pool of Python workers."""
+    """Flink: the options that choose it, its REST port, its pool of Python workers and its TaskManager."""
 
     flags: Sequence[str]
     rest: int
     pool: int
+    task_manager: int
 
     def cancel(self, name: str) -> None:
         """Cancel a job where it runs: Beam's job server (2.70) doesn't cancel what runs on a cluster."""
@@ -147,11 +148,14 @@ def cluster(folder: Path) -> Iterator[Cluster]:
     """Start a Flink cluster; its logs and checkpoints are in the folder."""
     with flink_cluster.running(folder) as flags:
         rest = re.search(r"^rest\.port: (\d+)$", (folder / "config.yaml").read_text(), re.MULTILINE)
-        pools = [number for number in children(os.getpid()) if b"worker_pool_main" in _command_line(number)]
+        started = children(os.getpid())
+        pools = [number for number in started if b"worker_pool_main" in _command_line(number)]
+        managers = [number for number in started if b"TaskManagerRunner" in _command_line(number)]
+        manager = next(number for number in managers if str(folder).encode() in _command_line(number))
         port = next(flag for flag in flags if "environment_config" in flag).rpartition(":")[2]
         pool = next(number for number in pools if f"--service_port={port}".encode() in _command_line(number))
         assert rest is not None
-        yield Cluster(flags, int(rest[1]), pool)
+        yield Cluster(flags, int(rest[1]), pool, manager)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,7 +182,7 @@ def run(folder: Path, lake: Path, cluster: Cluster, *, ends: bool, kill_at: Sequ
                 first = time.monotonic()
             if first is not None and waiting and time.monotonic() - first >= waiting[0]:
                 waiting.pop(0)
-                kills += _kill_workers(cluster.pool)
+                kills += kill_workers(cluster.pool)
             if committed_manifest(str(lake), "r") is not None:
                 ended = True
             elif not ends and not waiting:
@@ -225,7 +229,7 @@ def _job(folder: Path, lake: Path, cluster: Cluster, ends: bool, log: Path) -> I
             job.wait()
 
 
-def _kill_workers(pool: int) -> int:
+def kill_workers(pool: int) -> int:
     """kill -9 the Python workers that a worker pool has started; how many there were."""
     found = children(pool)
     for number in found:
