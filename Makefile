@@ -70,12 +70,11 @@ format: setup  ## format the code, mend what can be mended
 typecheck: setup  ## check types, strictly
 	@$(BIN)/mypy beam_pipelines scripts examples
 
-bench: setup  ## measure W1 with 2M and 10M rows beside Beam, DuckDB and Polars; writes BENCHMARKS.md
-	@$(BIN)/python -m benchmarks.w1 --rows 2000000 --runs 5
-	@$(BIN)/python -m benchmarks.w1 --rows 10000000 --runs 5
+bench: setup  ## measure all workloads beside other engines, for hours; writes BENCHMARKS.md
+	@$(BIN)/python -m benchmarks
 
-bench-quick: setup  ## measure W1 with 200,000 rows, once
-	@$(BIN)/python -m benchmarks.w1 --rows 200000 --runs 1
+bench-quick: setup  ## measure some with few rows, once: under ten minutes on an idle machine
+	@$(BIN)/python -m benchmarks --quick
 
 generated: setup  ## write what derives from the pipelines' options: templates/*/ and docs/reference
 	@$(BIN)/python -m scripts.generated

@@ -8,40 +8,18 @@ from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
-import pyarrow as pa
 from apache_beam.transforms.window import FixedWindows, TimestampedValue
 
-from benchmarks.w1.row_rules import broken_field, cleaned
-
-ROWS = pa.schema(
-    [
-        *((name, pa.string()) for name in ("id", "user", "country", "kind")),
-        ("cents", pa.int64()),
-        ("at", pa.timestamp("us", "UTC")),
-        ("email", pa.string()),
-    ]
-)
-LETTERS = pa.schema([("payload", pa.string()), ("field", pa.string())])
-AGGREGATES = pa.schema(
-    [
-        ("window_start", pa.timestamp("us", "UTC")),
-        ("country", pa.string()),
-        ("kind", pa.string()),
-        ("events", pa.int64()),
-        ("total", pa.int64()),
-        ("largest", pa.int64()),
-    ]
-)
+from benchmarks.events.rules import broken_field, cleaned
+from benchmarks.w1.schemas import AGGREGATES, LETTERS, ROWS
 
 
 class Parse(beam.DoFn):
     """A line to a clean row, or to a dead letter."""
 
-    loads = staticmethod(json.loads)
-
     def process(self, line: str) -> Iterator[Any]:
         try:
-            event = self.loads(line)
+            event = json.loads(line)
         except ValueError:
             event = None
         field = broken_field(event)
@@ -77,10 +55,10 @@ def with_window(keyed: Any, window: Any = beam.DoFn.WindowParam) -> dict[str, An
     return {**told, "events": events, "total": total, "largest": largest}
 
 
-def run(source: str, output: str, parse: beam.DoFn) -> None:
+def run(source: str, output: str) -> None:
     """Run it on FnApiRunner, as ours does."""
     with beam.Pipeline("FnApiRunner") as pipeline:
-        parsed = pipeline | beam.io.ReadFromText(source) | beam.ParDo(parse).with_outputs("refused", main="rows")
+        parsed = pipeline | beam.io.ReadFromText(source) | beam.ParDo(Parse()).with_outputs("refused", main="rows")
         write = {"codec": "zstd", "file_name_suffix": ".parquet"}
         _ = parsed.rows | "WriteRows" >> beam.io.WriteToParquet(f"{output}/rows/part", ROWS, **write)
         _ = parsed.refused | "WriteRefused" >> beam.io.WriteToParquet(f"{output}/dead_letters/part", LETTERS, **write)
@@ -96,4 +74,4 @@ def run(source: str, output: str, parse: beam.DoFn) -> None:
 
 
 if __name__ == "__main__":
-    run(sys.argv[1], sys.argv[2], Parse())
+    run(sys.argv[1], sys.argv[2])

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import duckdb
 
-from benchmarks.w1.data import COUNTRIES, KINDS
-from benchmarks.w1.row_rules import KEY
+from benchmarks.events.data import COUNTRIES, KINDS
+from benchmarks.events.rules import INNER, OUTER
 
 _PARSED = """
 CREATE TEMP VIEW judged AS
@@ -40,7 +40,8 @@ END AS field FROM typed
 
 _WRITE = (
     "CREATE TEMP TABLE judged_once AS SELECT * FROM judged",
-    """COPY (SELECT id, "user", country, kind, cents, event_at AS at, left(sha256('{key}' || email), 32) AS email
+    """COPY (SELECT id, "user", country, kind, cents, event_at AS at,
+           left(sha256('{outer}'::BLOB || unhex(sha256('{inner}'::BLOB || email::BLOB))), 32) AS email
        FROM judged_once WHERE field IS NULL) TO '{output}/rows/part.parquet' (FORMAT parquet, COMPRESSION zstd)""",
     """COPY (SELECT line AS payload, field FROM judged_once WHERE field IS NOT NULL)
        TO '{output}/dead_letters/part.parquet' (FORMAT parquet, COMPRESSION zstd)""",
@@ -51,6 +52,10 @@ _WRITE = (
 )
 
 
+def _blob(data: bytes) -> str:
+    return "".join(f"\\x{byte:02X}" for byte in data)
+
+
 def run(source: str, output: str) -> None:
     """Judge every line once, then write the three outputs."""
     for folder in ("rows", "dead_letters", "aggregates"):
@@ -59,7 +64,7 @@ def run(source: str, output: str) -> None:
     database.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false")
     database.execute(_PARSED.format(source=source, countries=COUNTRIES, kinds=KINDS))
     for statement in _WRITE:
-        database.execute(statement.format(output=output, key=KEY.decode()))
+        database.execute(statement.format(output=output, inner=_blob(INNER), outer=_blob(OUTER)))
 
 
 if __name__ == "__main__":

@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 
 from beam_pipelines.launch.cli import main
-from benchmarks.w1.row_rules import KEY
+from benchmarks.events.rules import KEY
 
 if __name__ == "__main__":
     os.environ["BEAM_PIPELINES_MASK_KEY"] = f"w1:{KEY.hex()}"
     options = {
         "input": sys.argv[1],
-        "contract": Path(__file__).parent / "events.odcs.yaml",
+        "contract": Path(__file__).parents[1] / "events" / "events.odcs.yaml",
         "output": sys.argv[2],
         "window": "fixed:1m",
         "group_by": "country,kind",

@@ -1,19 +1,19 @@
 """W1 in Polars, lazily.
 
 Its own JSON readers raise for a whole column if one line is wrong, so fields are matched by path, which gives text:
-types are told by the line itself. It has no SHA-256: hashlib's is called for each address.
+types are told by the line itself. Hashes are those of the plugin polars-hash.
 """
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from pathlib import Path
 
 import polars as pl
+import polars_hash as plh
 
-from benchmarks.w1.data import COUNTRIES, KINDS
-from benchmarks.w1.row_rules import KEY
+from benchmarks.events.data import COUNTRIES, KINDS
+from benchmarks.events.rules import KEY
 
 
 def _field(name: str) -> pl.Expr:
@@ -22,13 +22,6 @@ def _field(name: str) -> pl.Expr:
 
 def _is_text(name: str) -> pl.Expr:
     return pl.col("line").str.contains(rf'"{name}": ?"')
-
-
-def _hashed(addresses: pl.Series) -> pl.Series:
-    return pl.Series(
-        [None if each is None else hashlib.sha256(KEY + each.encode()).hexdigest()[:32] for each in addresses],
-        dtype=pl.String,
-    )
 
 
 def run(source: str, output: str) -> None:
@@ -65,7 +58,13 @@ def run(source: str, output: str) -> None:
     )
     good = judged.filter(pl.col("field").is_null())
     rows = good.select(
-        "id", "user", "country", "kind", "cents", "at", pl.col("email").map_batches(_hashed, return_dtype=pl.String)
+        "id",
+        "user",
+        "country",
+        "kind",
+        "cents",
+        "at",
+        plh.col("email").chash.hmac_sha256(key=KEY.decode()).str.head(32),
     )
     refused = judged.filter(pl.col("field").is_not_null()).select(pl.col("line").alias("payload"), "field")
     aggregates = (

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
+
+from scripts import cache
 
 COUNTRIES = ("AT", "BR", "DE", "ES", "FR", "IT", "JP", "US")
 KINDS = ("buy", "cart", "click", "view")
@@ -72,11 +75,12 @@ def _bad(number: int, chance: random.Random) -> str:
     return json.dumps(good | {name: value}) + "\n"
 
 
-def write(path: Path, rows: int) -> None:
-    """Write a file of events, unless it is there."""
-    if path.exists():
-        return
-    unfinished = path.with_suffix(".part")
-    with unfinished.open("w") as file:
-        file.writelines(lines(rows))
-    unfinished.rename(path)
+def file(rows: int) -> Path:
+    """A file of so many events, made unless it is there."""
+    path = cache.folder("benchmarks") / f"events-{rows}.jsonl"
+    if not path.exists():
+        unfinished = path.with_suffix(f".{os.getpid()}")
+        with unfinished.open("w") as file:
+            file.writelines(lines(rows))
+        unfinished.rename(path)
+    return path

@@ -1,0 +1,1 @@
+"""The events that several workloads read, and the rules that they are judged by."""

@@ -1,0 +1,101 @@
+"""BENCHMARKS.md and its chart, from the results: caveats first, then goals and tables, the command last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from benchmarks import chart, goals, results
+from benchmarks.results import OURS, ROOT, Result
+from benchmarks.workload import Workload
+
+PAGE = ROOT / "BENCHMARKS.md"
+CHART = ROOT / "docs" / "images" / "benchmarks.svg"
+
+_CAVEATS = (
+    "CPU seconds are user and system time of a side's whole process tree, start-up and imports among them; for Beam "
+    "and ours that is some seconds before the first row. Wall seconds were taken while others used the machine, and "
+    "say little.",
+    "Figures are medians of as many runs as the table says. Sides took turns; slow ones had fewer.",
+    "Peak memory is the largest sum of resident memory over the process tree. Files that are mapped, as Polars does, "
+    "are part of it, and pages that processes share are counted in each.",
+    "Equal output: aggregates, rows and dead letters with their reasons are the same multiset as the reference's, "
+    "which another engine than ours wrote. Pseudonyms differ between sides: the number of different ones is compared.",
+    "DuckDB, Polars, Spark and Flink have no dead letters and lenient JSON types: their sides judge lines of text by "
+    "hand, which our contract does for us. Flink SQL hashes no bytes: its pseudonyms are a plain hash of key and "
+    "address, half an HMAC's work.",
+    "The events are made up, from a seed.",
+)
+
+
+def write() -> None:
+    """Write the page and the chart from the results."""
+    from benchmarks.catalogue import WORKLOADS
+
+    beside, found = results.read()
+    PAGE.write_text(page(beside, found, WORKLOADS))
+    drawn = [each for each in found if each.workload == "W1" and each.rows == max(charted(found))]
+    CHART.write_text(chart.bars(drawn, f"W1, {drawn[0].rows:,} rows: CPU seconds (less is better)"))
+
+
+def charted(found: Iterable[Result]) -> list[int]:
+    """Sizes of W1 that more than one side was measured at."""
+    sizes = [each.rows for each in found if each.workload == "W1" and each.implementation != OURS]
+    return sizes or [0]
+
+
+def page(beside: Mapping[str, Any], found: Sequence[Result], workloads: Mapping[str, Workload]) -> str:
+    """The page's text."""
+    machine = beside["machine"]
+    lines = [
+        "# Benchmarks",
+        "",
+        "Written by `python -m benchmarks` from `benchmarks/results.json`; not by hand.",
+        "",
+        "## Caveats",
+        f"- Last measured {beside['measured']}: {machine['cores']} cores ({machine['cpu']}), "
+        f"{machine['memory_gb']} GB, {machine['system']}, a virtual machine that did other work "
+        "meanwhile. Ratios between sides say most.",
+        *(f"- {caveat}" for caveat in _CAVEATS),
+        "",
+        "## Goals",
+        f"Each at {goals.AT:,} rows of W1 where nothing else is said.",
+        "",
+        *goals.table(found),
+        "",
+        "![CPU seconds of each side of W1](docs/images/benchmarks.svg)",
+        "",
+    ]
+    named = list(dict.fromkeys(each.workload for each in found))
+    for name in (*workloads, *(name for name in named if name not in workloads)):
+        rows = [each for each in found if each.workload == name]
+        if rows:
+            lines += section(name, workloads.get(name), rows)
+    lines += ["## Versions", ", ".join(f"{name} {version}" for name, version in beside["versions"].items()) + "."]
+    lines += ["", "## Again", "```", "make bench-quick  # a part of it, few rows, once", "make bench        # hours"]
+    lines += ["python -m benchmarks W1 --rows 2000000 --sides beam_pipelines,duckdb --runs 5", "```"]
+    return "\n".join(lines) + "\n"
+
+
+def section(name: str, workload: Workload | None, found: Sequence[Result]) -> list[str]:
+    """A workload's heading, description and table."""
+    says = {side.implementation: side.says for side in workload.sides} if workload else {}
+    lines = [f"## {name}: {workload.title}" if workload else f"## {name}", ""]
+    if workload:
+        lines += [workload.says, ""]
+    lines += [
+        "| rows | side | CPU s | times ours | wall s | peak MB | runs | equal output |",
+        "| ---: | --- | ---: | ---: | ---: | ---: | ---: | --- |",
+    ]
+    ours = {each.rows: each.cpu_s for each in found if each.implementation == OURS}
+    for each in found:
+        shown = f"**{each.implementation}**" if each.implementation == OURS else each.implementation
+        side = f"{shown}: {says[each.implementation]}" if each.implementation in says else shown
+        ratio = f"{each.cpu_s / ours[each.rows]:.2f}" if ours.get(each.rows) else ""
+        peak = "" if each.peak_mb is None else f"{each.peak_mb:,.0f}"
+        equal = {True: "yes", False: "**NO**", None: "not compared"}[each.output_equal]
+        if workload and each.implementation == workload.reference and each.output_equal:
+            equal = "reference"
+        told = (f"{each.rows:,}", side, f"{each.cpu_s:,.2f}", ratio, f"{each.wall_s:,.1f}", peak, each.runs, equal)
+        lines.append(f"| {' | '.join(map(str, told))} |")
+    return [*lines, ""]
