@@ -106,5 +106,6 @@ def test_each_answer_of_the_docs_names_a_test_that_there_is() -> None:
     table = page.partition("## What happens when")[2].partition("\n## ")[0]
     named = re.findall(r"`(\w+\.py): (\w+)`", table)
     assert len(named) >= 12
-    files = {path.name: path.read_text() for path in (ROOT / "tests").rglob("test_*.py")}
-    assert [(file, name) for file, name in named if f"def test_{name}" not in files[file]] == []
+    kafkas = [*(ROOT / "tests/ingest/kafka").glob("test_*.py"), *(ROOT / "tests/sink/kafka").glob("test_*.py")]
+    there = {(path.name, name) for path in kafkas for name in re.findall(r"def test_(\w+)", path.read_text())}
+    assert set(named) - there == set()
