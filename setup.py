@@ -81,7 +81,7 @@ setup(
     ],
     python_requires=">=3.11",
     packages=find_packages(include=["beam_pipelines", "beam_pipelines.*"]),
-    package_data={"beam_pipelines": ["py.typed", "report/*.j2", "yaml_provider/provider.yaml"]},
+    package_data={"beam_pipelines": ["py.typed", "live/page.html", "report/*.j2", "yaml_provider/provider.yaml"]},
     install_requires=[
         "apache-beam[aws,gcp]>=2.77,<3",
         "datasketches>=5.2",

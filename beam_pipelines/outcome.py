@@ -61,7 +61,7 @@ def note(
     stage: str, outcome: str, rows: int, rule: str = "", output: str = ledger.ALL_OUTPUTS
 ) -> beam.pvalue.TaggedOutput:
     """One ledger entry; the same number goes to a Beam counter and to this process's, for live progress only."""
-    progress.count(outcome, rows)
+    progress.count(outcome, rows, stage=stage, **({"rule": rule} if rule else {}))
     beam.metrics.Metrics.counter(stage, f"{outcome}:{rule}" if rule else outcome).inc(rows)
     return beam.pvalue.TaggedOutput(LEDGER, ledger.entry(stage, outcome, rows, rule, output))
 

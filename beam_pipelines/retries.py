@@ -27,6 +27,7 @@ from typing import TypeVar
 import tenacity
 from apache_beam.metrics import Metrics
 
+from beam_pipelines import progress
 from beam_pipelines.errors import UsageError
 
 _T = TypeVar("_T")
@@ -90,6 +91,7 @@ class Retries:
 
         def retried(state: tenacity.RetryCallState) -> None:
             Metrics.counter(METRICS, f"retried:{endpoint}").inc()
+            progress.count(progress.RETRIED, 1, endpoint=endpoint)
             error = state.outcome and state.outcome.exception()
             _log.info("%s: attempt %d failed, trying again: %s", endpoint, state.attempt_number, error)
 
@@ -103,6 +105,33 @@ class Retries:
             sleep=sleep,
             reraise=True,
         )(attempt)
+
+
+def read_remote(place: str, read: Callable[[], _T]) -> _T:
+    """Read a file of Beam's file systems: by the policy where it lies elsewhere, at once where it is local.
+
+    What is not there, or not ours to read, is raised at once.
+
+    >>> read_remote("/etc/hosts", lambda: "content")
+    'content'
+    """
+    scheme, _, rest = place.partition("://")
+    if not rest or scheme == "file":
+        return read()
+    return Retries(attempts=5, give_up_after=30).call(read, f"{scheme}://{rest.partition('/')[0]}", _may_pass)
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether another try may go better; clients of object stores raise errors of their own."""
+    if isinstance(error, (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)):
+        return False
+    code = getattr(error, "code", None) or getattr(error, "status_code", None)
+    if isinstance(code, int):
+        return code == _TOO_MANY_REQUESTS or code >= _SERVER_ERRORS
+    return isinstance(error, OSError)
+
+
+_TOO_MANY_REQUESTS, _SERVER_ERRORS = 429, 500  # of HTTP
 
 
 class Breaker:
@@ -131,6 +160,7 @@ class Breaker:
         self._last: Exception | None = None
         self._until: float | None = None
         self._trial = False
+        progress.gauge(progress.CIRCUIT, CLOSED, endpoint=endpoint)
 
     @property
     def state(self) -> int:
@@ -173,6 +203,7 @@ class Breaker:
 
     def _publish(self) -> None:
         Metrics.gauge(METRICS, f"circuit:{self._endpoint}").set(self.state)
+        progress.gauge(progress.CIRCUIT, self.state, endpoint=self._endpoint)
 
 
 _breakers: dict[str, Breaker] = {}

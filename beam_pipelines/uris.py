@@ -185,9 +185,14 @@ def read_secret(reference: str, what: str) -> str:
         return found
     from apache_beam.io.filesystems import FileSystems  # here, so that command-line help needs no Beam
 
-    try:
+    from beam_pipelines.retries import read_remote
+
+    def read() -> bytes:
         with FileSystems.open(place) as file:
-            content = bytes(file.read(MAX_SECRET_BYTES + 1))
+            return bytes(file.read(MAX_SECRET_BYTES + 1))
+
+    try:
+        content = read_remote(place, read)
     except Exception as error:  # each file system raises errors of its own
         raise UsageError(f"{what}: '{place}' can't be read ({type(error).__name__})") from error
     if len(content) > MAX_SECRET_BYTES:

@@ -16,6 +16,8 @@ PACKAGES = (
     "mariadb-server",
     "memcached",
     "postgresql-15",
+    "prometheus",
+    "prometheus-pushgateway",
     "redis-server",
     "shellcheck",
 )

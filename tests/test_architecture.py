@@ -57,6 +57,7 @@ ALLOWED = {
         "sink",
         "dataflow_emulator",
         "doctor",
+        "live",
         "parity",
         "report",
         "scenarios",
@@ -69,6 +70,8 @@ ALLOWED = {
     "doctor": SPINE,
     # A stream's late rows are aggregated anew, to be compared with a batch.
     "parity": SPINE | {"sink", "aggregate", "window"},
+    # What workers of a running job write down, for people and for Prometheus.
+    "live": SPINE | {"sink"},
     # Streams written down as data are played to pipelines, and what comes is compared.
     "scenarios": SPINE | {"contract", "ingest", "window", "pipelines", "parity"},
     # Runs as their files tell them, for people.

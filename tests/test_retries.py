@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from beam_pipelines import progress
 from beam_pipelines.errors import UsageError
-from beam_pipelines.retries import CLOSED, HALF_OPEN, OPEN, Breaker, CircuitOpen, Retries, breaker_of
+from beam_pipelines.retries import CLOSED, HALF_OPEN, OPEN, Breaker, CircuitOpen, Retries, breaker_of, read_remote
 
 _names = iter(range(10**9))
 
@@ -130,3 +131,33 @@ def test_a_slow_call_holds_up_no_other() -> None:
 def test_a_policy_that_makes_no_sense_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(UsageError, match=next(iter(wrong))):
         Retries(**wrong)  # type: ignore[arg-type]
+
+
+def test_the_state_of_each_circuit_and_its_retries_are_numbers_of_the_process() -> None:
+    endpoint, clock = _endpoint(), iter([0.0, 20.0, 20.0])
+    breaker = Breaker(endpoint, failures=1, clock=clock.__next__)
+
+    def told() -> float:
+        return progress.gauges()[progress.Series(progress.CIRCUIT, (("endpoint", endpoint),))].value
+
+    assert told() == CLOSED
+    breaker.leave(breaker.enter(), OSError("down"))
+    assert told() == OPEN
+    trial = breaker.enter()
+    assert told() == HALF_OPEN
+    breaker.leave(trial, None)
+    assert told() == CLOSED
+    Retries(first_wait=0).call(_Remote(3), endpoint, _passing)
+    assert progress.counts()[progress.Series(progress.RETRIED, (("endpoint", endpoint),))] == 3
+
+
+def test_files_of_elsewhere_are_read_by_the_policy_and_local_ones_at_once() -> None:
+    assert read_remote("gs://bucket/model.onnx", _Remote(1)) == "answer"
+    gone = _Remote(9, lambda: FileNotFoundError("gs://bucket/model.onnx"))
+    with pytest.raises(FileNotFoundError):
+        read_remote("gs://bucket/model.onnx", gone)
+    assert gone.calls == 1
+    local = _Remote(9)
+    with pytest.raises(ConnectionError):
+        read_remote("/models/model.onnx", local)
+    assert local.calls == 1

@@ -12,12 +12,14 @@ from beam_pipelines.contract.model import Contract
 from beam_pipelines.decode.dialect import CsvDialect
 from beam_pipelines.decode.fixed_width import FixedWidthLayout
 from beam_pipelines.decode.formats import AUTO, check_format_name, decode
+from beam_pipelines.decode.poison import decode_around_poison
 
 
 class DecodeBatches(beam.PTransform):
     """Decode raw batches into the contract's columns: PCollection[RecordBatch] to PCollection[RecordBatch].
 
-    Rows that can't be decoded stay, with nulls and `__failures`; ValidateBatches refuses them. `format`
+    Rows that can't be decoded stay, with nulls and `__failures`; ValidateBatches refuses them. So does a row that makes
+    the decoder itself fail three times (`decode.failed`): the others of its batch go on. `format`
     is `jsonl`, `csv`, `fixed`, `xml`, or `auto` for what each batch says of itself; columns of Parquet, ORC
     and Avro files are known as such. `dialect` is for CSV only, `layout` for fixed-width lines. See `decode`.
     """
@@ -51,4 +53,7 @@ class _Decode(beam.DoFn):
         self._layout = layout
 
     def process(self, element: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        yield decode(element, self._contract, self._format, self._dialect, self._layout)
+        yield from decode_around_poison(element, self._decode)
+
+    def _decode(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        return decode(batch, self._contract, self._format, self._dialect, self._layout)

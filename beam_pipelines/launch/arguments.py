@@ -13,6 +13,7 @@ from beam_pipelines.errors import UsageError, did_you_mean
 from beam_pipelines.options import OptionSpec
 from beam_pipelines.pipelines import PipelineEntry
 
+_LAST_PORT = 65535
 _HELP_COLUMN = 30  # characters before the help text: fits the longest option with its metavar
 
 
@@ -53,6 +54,18 @@ def pipeline_parser(entry: PipelineEntry, epilog: str) -> Parser:
         add(groups[spec.group], spec)
     parser.add_argument("--dry_run", action="store_true", help="check all that can be checked, draw the graph, end")
     parser.add_argument("--verbose", action="store_true", help="show Beam's log, and the traceback of an error")
+    parser.add_argument(
+        "--metrics_port",
+        type=port,
+        metavar="PORT",
+        help="serve the run's numbers to Prometheus at http://127.0.0.1:PORT/metrics; 0 is a free port",
+    )
+    parser.add_argument(
+        "--metrics_host", default="127.0.0.1", metavar="HOST", help="listen there instead; 0.0.0.0 is every interface"
+    )
+    parser.add_argument(
+        "--metrics_push", metavar="URL", help="push them to a Prometheus pushgateway, for runs that end"
+    )
     return parser
 
 
@@ -95,6 +108,22 @@ def seconds(text: str) -> float:
     return number
 
 
+def port(text: str) -> int:
+    """The type of an argument that is a port; 0 is a free one."""
+    if not text.isdecimal() or int(text) > _LAST_PORT:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a port, from 0 (a free one) to {_LAST_PORT}")
+    return int(text)
+
+
+@dataclasses.dataclass(frozen=True)
+class Metrics:
+    """Where a run's numbers go while it runs: an endpoint for Prometheus, its pushgateway."""
+
+    port: int | None = None
+    host: str = "127.0.0.1"
+    push: str | None = None
+
+
 @dataclasses.dataclass(frozen=True)
 class Request:
     """What `run PIPELINE …` asks for: the pipeline's options, Beam's flags, and how to go about it."""
@@ -103,6 +132,7 @@ class Request:
     beam_flags: list[str]
     verbose: bool
     dry_run: bool = False
+    metrics: Metrics = Metrics()
 
 
 def read(entry: PipelineEntry, argv: Sequence[str], epilog: str) -> Request:
@@ -114,11 +144,12 @@ def read(entry: PipelineEntry, argv: Sequence[str], epilog: str) -> Request:
     found, leftover = pipeline_parser(entry, epilog).parse_known_args(checked)
     values = vars(found)
     verbose, dry_run = values.pop("verbose"), values.pop("dry_run")
+    metrics = Metrics(*(values.pop(f"metrics_{name}") for name in ("port", "host", "push")))
     parsed, problems = options.examine(entry.options, values, source=entry.name)
     if leftover:
         problems += _wrong_for_beam(leftover, [spec.flag for spec in options.specs(entry.options)], entry.name)
     options.refuse(problems)
-    return Request(parsed, [*leftover, *unchecked], verbose, dry_run)
+    return Request(parsed, [*leftover, *unchecked], verbose, dry_run, metrics)
 
 
 def check_for_beam(flags: list[str], parser: argparse.ArgumentParser, command: str) -> None:

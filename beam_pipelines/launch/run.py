@@ -25,6 +25,7 @@ from beam_pipelines.launch import advice, dry_run, engine, preflight, summary, w
 from beam_pipelines.launch.arguments import Request
 from beam_pipelines.launch.exit_codes import ExitCode
 from beam_pipelines.launch.failures import Failure, explain
+from beam_pipelines.launch.metrics import Told
 from beam_pipelines.pipelines import PipelineEntry
 from beam_pipelines.sink import runs
 from beam_pipelines.sink.commit import abandon, finish
@@ -81,7 +82,7 @@ def _run(entry: PipelineEntry, request: Request) -> ExitCode:
     print(f"{entry.name}{f', run {run_id}' if run_id else ''}, on {engine.asked(beam_options)}", flush=True)
     try:
         most = getattr(options, "max_dead_letter_rate", None)
-        result = _run_to_end(pipeline, beam_options, total_bytes, most)
+        result = _run_to_end(pipeline, beam_options, total_bytes, most, Told(entry.name, options, request.metrics))
     except BaseException:
         # A run id that we made is never run again, so nothing else would clear what the run left, raw
         # payloads among it. A job on Dataflow may go on without us.
@@ -149,13 +150,17 @@ def _plain_bytes(inputs: Mapping[str, Any]) -> int | None:
 
 
 def _run_to_end(
-    pipeline: beam.Pipeline, beam_options: PipelineOptions, total_bytes: int | None, max_dead_letter_rate: float | None
+    pipeline: beam.Pipeline,
+    beam_options: PipelineOptions,
+    total_bytes: int | None,
+    max_dead_letter_rate: float | None,
+    told: Told,
 ) -> PipelineResult | None:
     """Run to the end; None if the end is not waited for, because it was asked so or a template was made."""
     standard = beam_options.view_as(StandardOptions)
     waits = not standard.no_wait_until_finish
     guarded = watching.alarmed_when_too_many_refused if standard.streaming else watching.stopped_when_too_many_refused
-    with watching.watched(total_bytes) as watch, guarded(watch, max_dead_letter_rate):
+    with watching.watched(total_bytes) as watch, guarded(watch, max_dead_letter_rate), told.while_running(watch):
         result = pipeline.run()
         if not (waits and getattr(result, "has_job", True)):
             return None

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from beam_pipelines.errors import UsageError, did_you_mean
+from beam_pipelines.retries import read_remote
 from beam_pipelines.score import features
 from beam_pipelines.score.card import ModelCard, Output, parse_card
 
@@ -59,9 +60,12 @@ def _content(path: str, what: str) -> bytes:
     from apache_beam.io.filesystem import CompressionTypes
     from apache_beam.io.filesystems import FileSystems
 
-    try:
+    def read() -> bytes:
         with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
             return bytes(file.read())
+
+    try:
+        return read_remote(path, read)
     except (OSError, ValueError) as refused:
         reason = getattr(refused, "strerror", None) or str(refused)
         raise UsageError(f"can't read the {what} {path}: {reason}") from None

@@ -10,7 +10,7 @@ import pyarrow as pa
 from apache_beam.transforms.window import GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
 
-from beam_pipelines import dead_letters
+from beam_pipelines import dead_letters, ledger, progress
 from beam_pipelines.columnar import coder  # noqa: F401  registers the coder of batches
 from beam_pipelines.errors import UsageError, did_you_mean
 from beam_pipelines.sink import dead_letter_files, storage
@@ -169,6 +169,7 @@ class _WriteFiles(beam.DoFn):
         assert self._writer is not None
         self._writer.write(batch)
         beam.metrics.Metrics.counter("WriteToLake", self._layout.folder).inc(batch.num_rows)
+        progress.count(ledger.WRITTEN, batch.num_rows, folder=self._layout.folder)
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         assert self._writer is not None

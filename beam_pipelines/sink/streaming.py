@@ -17,7 +17,7 @@ from apache_beam.transforms.window import GlobalWindow, GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_pipelines.ledger import LedgerEntry
-from beam_pipelines.sink import stream_commits
+from beam_pipelines.sink import live_numbers, stream_commits
 from beam_pipelines.sink.folder_writer import WrittenFile
 from beam_pipelines.sink.runs import RunIdentity
 from beam_pipelines.sink.stream_commits import StreamRecord
@@ -76,7 +76,8 @@ class CommitStream(beam.PTransform):
                 parts.append(
                     each
                     | f"InOneWindow {kind} {number}" >> beam.WindowInto(GlobalWindows())
-                    | f"AsText {kind} {number}" >> beam.Map(_as_text, kind).with_output_types(tuple[str, str])
+                    | f"AsText {kind} {number}"
+                    >> beam.ParDo(_AsText(kind, self._output, self._run.run_id)).with_output_types(tuple[str, str])
                 )
         return (
             parts
@@ -88,8 +89,17 @@ class CommitStream(beam.PTransform):
         )
 
 
-def _as_text(part: Any, kind: str) -> tuple[str, str]:
-    return kind, json.dumps(part)
+class _AsText(beam.DoFn):
+    """Runs beside every stage that counts rows: there the process tells its numbers."""
+
+    def __init__(self, kind: str, output: str, run_id: str) -> None:
+        self._kind, self._output, self._run_id = kind, output, run_id
+
+    def setup(self) -> None:
+        live_numbers.tell(self._output, self._run_id)
+
+    def process(self, part: Any) -> Iterator[tuple[str, str]]:
+        yield self._kind, json.dumps(part)
 
 
 class _Records(beam.DoFn):

@@ -11,6 +11,7 @@ from beam_pipelines.contract.model import Contract
 from beam_pipelines.decode.dialect import CsvDialect
 from beam_pipelines.decode.fixed_width import FixedWidthLayout
 from beam_pipelines.decode.formats import AUTO, decode
+from beam_pipelines.decode.poison import decode_around_poison
 from beam_pipelines.errors import UsageError
 
 TIME = pa.timestamp("us", "UTC")
@@ -67,5 +68,9 @@ class PayloadTimes:
     def __call__(self, batch: pa.RecordBatch) -> pa.Array:
         field = self.contract.event_time
         assert field is not None
-        times = decode(batch, self.contract, self.format, self.dialect, self.layout).column(field.name)
+        parts = [part.column(field.name) for part in decode_around_poison(batch, self._decode)]
+        times = parts[0] if len(parts) == 1 else pa.concat_arrays(parts)
         return times if times.type == TIME else times.cast(TIME)
+
+    def _decode(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        return decode(batch, self.contract, self.format, self.dialect, self.layout)

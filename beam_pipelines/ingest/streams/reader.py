@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from apache_beam.io.unbounded_source import CheckpointMark, UnboundedReader, UnboundedSource
 from apache_beam.utils.timestamp import MAX_TIMESTAMP, MIN_TIMESTAMP, Timestamp
 
+from beam_pipelines import progress
 from beam_pipelines.columnar.coder import RecordBatchCoder
 from beam_pipelines.columnar.provenance import FAILURES, PAYLOAD
 from beam_pipelines.columnar.source_watermark import with_source_watermark
@@ -31,6 +32,10 @@ from beam_pipelines.ingest.streams.watermarks import ENDED, MICROS, NOBODY, Part
 STAGE = "ReadLog"
 
 _LOOK_SECONDS = 1.0  # between questions about the backlog while nothing comes
+_measured: dict[Shard, float] = {}
+"""When the backlog of a share was asked for last, by any of its readers."""
+
+_BUSY_LOOK_SECONDS = 5.0  # between them while rows come: each asks the server about all partitions
 _DISCOVER_SECONDS = 30.0  # between questions for new partitions
 
 
@@ -140,6 +145,7 @@ class LogReader(UnboundedReader):
         self._current: _Element | None = None
         self._begins = mark is None
         self._complete = False
+        self._name = source.address.name
         self._discovered = self._looked = -1e9
         lag = beam.metrics.Metrics.gauge
         self._backlog = lag(STAGE, f"backlog:{source.address.name}")
@@ -155,6 +161,8 @@ class LogReader(UnboundedReader):
         if not self._waiting:
             with open_logs.using(self._share) as log:
                 self._discover(log)
+                if time.monotonic() - _measured.get(self._share, -1e9) >= _BUSY_LOOK_SECONDS:
+                    self._measure(log)
                 while self._poll(log) and not self._waiting:
                     pass  # it moved on without rows
         if not self._waiting:
@@ -184,7 +192,9 @@ class LogReader(UnboundedReader):
         found = self._watermarks.watermark()
         if found is None:
             return MIN_TIMESTAMP
-        self._lag.set(max(0, (_now() - found) // MICROS))
+        behind = max(0, (_now() - found) // MICROS)
+        self._lag.set(behind)
+        progress.gauge(progress.WATERMARK_LAG, behind, source=self._name, reader=str(self._share.shard))
         if found >= ENDED:
             return MAX_TIMESTAMP if self._complete and not self._waiting else MIN_TIMESTAMP
         self._reported = found if self._reported is None else max(found, self._reported)
@@ -260,14 +270,24 @@ class LogReader(UnboundedReader):
             self._watermarks.expect()
         if NOBODY in self._watermarks.states:
             self._watermarks.quiet(NOBODY, now)
-        waiting = log.backlog({each: self._ahead[each] for each in partitions}) if partitions else {}
+        self._looked = time.monotonic()
+        waiting = self._measure(log)
         for partition in partitions:
             if waiting.get(partition) == 0:
                 self._watermarks.quiet(partition, now)
             else:
                 self._watermarks.unknown(partition)
+
+    def _measure(self, log: PartitionedLog) -> Mapping[str, int]:
+        """Tell how much waits, and return it by partition."""
+        states = self._watermarks.states
+        open_ones = {each: at for each, at in self._ahead.items() if not states[each].finished}
+        waiting = log.backlog(open_ones) if open_ones else {}
+        for partition, rows in waiting.items():
+            progress.gauge(progress.BACKLOG, rows, source=self._name, partition=partition)
         self._backlog.set(sum(waiting.values()))
-        self._looked = time.monotonic()
+        _measured[self._share] = time.monotonic()
+        return waiting
 
 
 def _elements(found: Iterable[Polled], event_times: EventTimes) -> Iterable[_Element]:

@@ -26,6 +26,7 @@ COMMANDS = {
     "dead-letters cat": "print refused rows as JSON Lines",
     "dead-letters replay": "run refused rows again, as they were, patched, or under a newer contract",
     "doctor": "prove that a runner does what pipelines need",
+    "top": "show what a running stream does: rows a second, lag, backlog, dead letters",
     "parity": "run a pipeline on two runners and compare what comes of it",
     "test": "play scenarios, streams written down as data, to a pipeline and compare what comes of them",
     "yaml-provider": "print the provider that makes our transforms usable from Beam YAML",
