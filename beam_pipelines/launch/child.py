@@ -6,9 +6,11 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import IO, Any
 
+_LOOK_SECONDS = 1.0
 _GRACE_SECONDS = 15  # that a job which is told to stop gets to cancel itself at its runner
 
 
@@ -24,6 +26,29 @@ def run(command: Sequence[str], seconds: float, output: IO[Any] | None, said: st
         process.communicate(said, timeout=seconds)
         return process.returncode
     except subprocess.TimeoutExpired:
+        return None
+    finally:
+        if process.poll() is None:
+            _end(process)
+
+
+def run_until(
+    is_done: Callable[[], bool], command: Sequence[str], seconds: float, output: IO[Any] | None
+) -> int | None:
+    """Run a command that doesn't end by itself until something is so, and end it: 0, or its own exit code if it ends.
+
+    None when its time was up before.
+    """
+    until = time.monotonic() + seconds
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, text=True, start_new_session=True
+    )
+    try:
+        while time.monotonic() < until:
+            if is_done():
+                return 0
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return process.wait(_LOOK_SECONDS)
         return None
     finally:
         if process.poll() is None:

@@ -99,6 +99,11 @@ def _file(side: Side, path: str) -> pa.Table:
     return table
 
 
+def read_by(side: Side) -> int:
+    """How many rows a run has read."""
+    return int(manifest_of(side)["balance"]["read"])
+
+
 def _balance(side: Side, final: bool) -> pa.Table:
     content = storage.read(f"{runs.run_folder(side.output, side.run_id)}/balance.json")
     if content is None:

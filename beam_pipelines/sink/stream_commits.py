@@ -97,6 +97,13 @@ def balance_at_end(output: str, run_id: str, rest: Iterable[StreamRecord]) -> Ba
     return balance
 
 
+def balance_so_far(output: str, run_id: str) -> Balance:
+    """The balance of what a stream that goes on has published."""
+    records = list(published(output, run_id))
+    files = [file for record in records for file in record.files]
+    return Balance.of([*(entry for record in records for entry in record.entries), *publishing.entries_of(files)])
+
+
 def end(
     output: str,
     run: RunIdentity,

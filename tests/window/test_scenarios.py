@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import json
 import random
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,11 @@ import pytest
 
 from beam_pipelines.ingest.streams.script import Rows, Step, WatermarkAt
 from beam_pipelines.scenarios import comparing
-from beam_pipelines.scenarios.playing import Came, play
+from beam_pipelines.scenarios.playing import Came, left_in, play, run_source
 from beam_pipelines.scenarios.reading import read_scenarios
 from beam_pipelines.scenarios.scenario import Scenario
-from beam_pipelines.scenarios.times import micros_of
+from beam_pipelines.scenarios.times import micros_of, read_time
+from tests.servers.kafka import Kafka
 
 FOLDER = Path(__file__).parent / "scenarios"
 SCENARIOS = {
@@ -89,6 +92,22 @@ def test_a_source_that_moves_the_watermark_gives_the_final_values_on_flink(
     name: str, tmp_path: Path, flink_flags: list[str]
 ) -> None:
     _is_final(SCENARIOS[name], play(SCENARIOS[name], flink_flags, tmp_path))
+
+
+def test_through_kafka_the_aggregates_are_those_of_panes_and_late_rows_together(broker: Kafka, tmp_path: Path) -> None:
+    scenario = dataclasses.replace(SCENARIOS[BY_A_SOURCE[0]], pipeline="event_analytics")
+    expected: Counter[datetime.datetime] = Counter()
+    for pane in scenario.expected["aggregates"]:
+        expected[read_time(pane["window_start"], scenario.day)] += pane["total"]
+    for row in scenario.expected["late"]:
+        at = read_time(row["at"], scenario.day)
+        expected[at.replace(minute=at.minute // 10 * 10, second=0)] += row["amount"]
+    topic = broker.topic()
+    payloads = [payload for step in scenario.steps if isinstance(step, Rows) for payload in step.payloads]
+    broker.produce(topic, [(None, payload.encode()) for payload in payloads])
+    run_source(scenario, broker.uri(topic, "bounded=true"), ["--runner=FnApiRunner"], tmp_path)
+    found = left_in(tmp_path).parts["aggregates"].to_pylist()
+    assert {row["window_start"]: row["total"] for row in found} == expected
 
 
 def test_on_prism_a_stream_that_does_not_tell_its_watermark_loses_nothing(

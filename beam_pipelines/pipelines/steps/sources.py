@@ -102,6 +102,16 @@ def uris_of(inputs: Sequence[str]) -> list[Uri]:
     return [parse_uri(text, _SCHEMES) for text in streams]
 
 
+def is_endless(inputs: Sequence[str]) -> bool:
+    """Whether reading these never ends.
+
+    >>> is_endless(["kafka://broker/orders?bounded=true"]), is_endless(["kafka://broker/orders"]), is_endless(["a.csv"])
+    (False, True, False)
+    """
+    ways = [dict(uri.options) for uri in uris_of(inputs) if uri.scheme in ("kafka", *WATCHED)]
+    return any(told.get("bounded", "false").lower() not in ("true", "yes", "1") for told in ways)
+
+
 def list_sources(inputs: Sequence[str]) -> list[InputFile]:
     """What there is to read, for a run's identity: files as `list_inputs` finds them, or URIs as they stand."""
     uris = uris_of(inputs)
