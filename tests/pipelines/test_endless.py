@@ -24,7 +24,7 @@ from tests.pipelines.test_windows import CONTRACT
 from tests.servers.kafka import Kafka
 
 START = datetime(2024, 3, 30, 12, tzinfo=timezone.utc)
-SECONDS = 180  # on a machine that is busy with other tests
+SECONDS = 300  # on a machine that is busy with other tests
 VISITS = 300
 
 
