@@ -108,7 +108,7 @@ def is_endless(inputs: Sequence[str]) -> bool:
     >>> is_endless(["kafka://broker/orders?bounded=true"]), is_endless(["kafka://broker/orders"]), is_endless(["a.csv"])
     (False, True, False)
     """
-    ways = [dict(uri.options) for uri in uris_of(inputs) if uri.scheme in ("kafka", *WATCHED)]
+    ways = [dict(uri.options) for uri in uris_of(inputs) if uri.scheme not in (*STORES, "scripted")]
     return any(told.get("bounded", "false").lower() not in ("true", "yes", "1") for told in ways)
 
 
