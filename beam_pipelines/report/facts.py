@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from beam_pipelines.errors import UsageError
 from beam_pipelines.sink import runs, storage
+from beam_pipelines.sink.care.inventory import manifests, of_care
 
 LAUNCH = "launch.json"
 """Beside the manifest: what only the launcher knows, such as the engine that really ran."""
@@ -90,7 +91,9 @@ def load(output: str, run_id: str | None = None) -> Run:
     committed = runs.committed_runs(output)
     if not committed:
         raise UsageError(f"{output} is no lake with a committed run: there is no manifest in its {runs.RUNS}/")
-    run_id = run_id or max(committed, key=lambda each: str((runs.committed_manifest(output, each) or {})["created"]))
+    if run_id is None:
+        told = [each for each in manifests(output) if not of_care(each)] or manifests(output)
+        run_id = str(told[-1]["run_id"])
     manifest = runs.committed_manifest(output, run_id)
     if manifest is None:
         raise runs.unknown_run(output, run_id)

@@ -119,7 +119,7 @@ def unescape(text: str) -> str:
 
 def _names(name: str, values: pa.Array) -> Iterator[str]:
     """The folder's name for each value of one column."""
-    for text in _texts(values):
+    for text in texts_of(values):
         folder = f"{escape(name)}={NULL_PARTITION if text is None else escape(text)}"
         if len(folder.encode()) > MAX_NAME_BYTES:
             raise UsageError(
@@ -129,7 +129,7 @@ def _names(name: str, values: pa.Array) -> Iterator[str]:
         yield folder
 
 
-def _texts(values: pa.Array) -> list[str | None]:
+def texts_of(values: pa.Array) -> list[str | None]:
     """Values as text: ISO 8601 for dates and times, digits without an exponent for decimals."""
     if pa.types.is_decimal(values.type):
         numbers: list[Decimal | None] = values.to_pylist()

@@ -218,6 +218,17 @@ def list_below(folder: str) -> list[str]:
     return sorted(found.path for found in _remote().match([f"{folder}/**"])[0].metadata_list)
 
 
+def list_with_facts(folder: str) -> list[tuple[str, int, float | None]]:
+    """Path below the folder, bytes and time of the last change (seconds since 1970, if known) of all files below it."""
+    if is_local(folder):
+        found = [(path, Path(path).stat()) for path in list_below(folder)]
+        return [(path.removeprefix(f"{folder}/"), facts.st_size, facts.st_mtime) for path, facts in found]
+    metadata = _remote().match([f"{folder}/**"])[0].metadata_list
+    return sorted(
+        (each.path.removeprefix(f"{folder}/"), each.size_in_bytes, each.last_updated_in_seconds) for each in metadata
+    )
+
+
 def any_file_below(folder: str) -> bool:
     """True when at least one file is somewhere below the folder."""
     if is_local(folder):

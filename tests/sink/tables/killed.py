@@ -2,7 +2,8 @@
 
 A line of JSON on stdin, `{"uri", "lake", "step", "after", "seconds"}`, is one attempt in a forked child: killed when
 `step` has come `after` times, or after so many seconds. The answer is the signal it died of, 0 if it lived, 256 and
-more if it failed. `{"uri", "lake"}` is the run before it, in this process, so that children needn't import what it has.
+more if it failed. `{"uri", "lake"}` is the run before it, in this process, so that children needn't import what it has;
+`{"import"}` names modules to import, where a client wouldn't survive the fork after it was used.
 """
 
 from __future__ import annotations
@@ -100,6 +101,11 @@ def _child(asked: dict[str, Any]) -> None:
 def main() -> None:
     for line in sys.stdin:
         asked = json.loads(line)
+        if "import" in asked:
+            for module in asked["import"]:
+                __import__(module)
+            print(0, flush=True)
+            continue
         if "step" not in asked:
             before(asked["uri"], asked["lake"])
             print(0, flush=True)

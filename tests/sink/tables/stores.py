@@ -37,8 +37,8 @@ class Store:
     """How a table is made, by a name that no other has."""
 
     make: Callable[[pytest.FixtureRequest, Path, str], Stored]
-    forks: bool = True
-    """Whether its client survives a fork after it was used."""
+    imports: tuple[str, ...] = ()
+    """What a process that is killed has imported before, if the store's client doesn't survive a fork after its use."""
 
 
 def iceberg(options: str) -> Callable[[pytest.FixtureRequest, Path, str], Stored]:
@@ -69,8 +69,46 @@ def iceberg(options: str) -> Callable[[pytest.FixtureRequest, Path, str], Stored
     return make
 
 
+def delta(options: str) -> Callable[[pytest.FixtureRequest, Path, str], Stored]:
+    """Tables in a folder."""
+
+    def make(_: pytest.FixtureRequest, folder: Path, name: str) -> Stored:
+        place = folder / name
+
+        def opened() -> Any:
+            from deltalake import DeltaTable
+
+            return DeltaTable(str(place))
+
+        def strays() -> list[str]:
+            log = [
+                json.loads(line) for file in place.glob("_delta_log/*.json") for line in file.read_text().splitlines()
+            ]
+            named = {str(place / line["add"]["path"]) for line in log if "add" in line}
+            return sorted(str(path) for path in place.rglob("*.parquet*") if str(path) not in named)
+
+        uri = f"delta://{place}?create=true&{options}"
+        return Stored(uri, lambda: opened().to_pyarrow_table().to_pylist(), strays)
+
+    return make
+
+
+_DELTA = (
+    "deltalake.fs",
+    "deltalake.transaction",
+    "beam_pipelines.sink.tables.delta.commit",
+    "beam_pipelines.sink.tables.delta.table",
+    "apache_beam.io.filesystems",
+    "pyarrow.dataset",
+    "pyarrow.fs",
+    "pandas",  # which pyarrow imports at its first use
+)
+
 STORES: dict[str, Store] = {
     "iceberg append": Store(iceberg("partition_by=day(placed_at),bucket(2, id)")),
     "iceberg upsert": Store(iceberg("mode=upsert&key=id&partition_by=country")),
     "iceberg overwrite": Store(iceberg("mode=overwrite&partition_by=country")),
+    "delta append": Store(delta("partition_by=country"), _DELTA),
+    "delta upsert": Store(delta("mode=upsert&key=id&partition_by=country"), _DELTA),
+    "delta overwrite": Store(delta("mode=overwrite&partition_by=country"), _DELTA),
 }

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,9 +31,9 @@ class Mortal:
             command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
         )
 
-    def warm(self, uri: str, lake: str) -> None:
-        """Do the run before the one that is killed."""
-        assert self._ask({"uri": uri, "lake": lake}) == 0
+    def warm(self, uri: str, lake: str, imports: Sequence[str]) -> None:
+        """Do the run before the one that is killed, or only import what it needs."""
+        assert self._ask({"import": imports} if imports else {"uri": uri, "lake": lake}) == 0
 
     def die(self, uri: str, lake: str, step: str = "", after: int = 1, seconds: float | None = None) -> bool:
         """Attempt the run; tells whether the attempt was killed."""
@@ -77,8 +77,7 @@ def undisturbed(
 ) -> Undisturbed:
     folder, store = tmp_path_factory.mktemp("undisturbed"), STORES[request.param]
     stored, lake = store.make(request, folder, "calm"), str(folder / "lake")
-    if store.forks:
-        mortal.warm(stored.uri, lake)
+    mortal.warm(stored.uri, lake, store.imports)
     killed.before(stored.uri, lake)  # which changes nothing if it was done
     start = time.monotonic()
     killed.killable(stored.uri, lake)

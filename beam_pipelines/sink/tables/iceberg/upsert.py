@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from beam_pipelines.errors import UsageError
 from beam_pipelines.iceberg.types import arrow_schema
-from beam_pipelines.sink import storage
+from beam_pipelines.sink.tables.keys import keys_of
 from beam_pipelines.sink.tables.table import StagedFile
 
 if TYPE_CHECKING:
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
     from pyiceberg.schema import Schema
 
 _ROW = "__row"
-_FOUND = "__found"
 
 
 class Keys(NamedTuple):
@@ -33,21 +30,7 @@ class Keys(NamedTuple):
     def of(cls, files: Sequence[StagedFile], schema: Schema, names: tuple[str, ...], name: str) -> Keys:
         """Read them. UsageError if a key is there twice: which row is to stay, nobody said."""
         kinds = pa.schema([arrow_schema(schema).field(each).remove_metadata() for each in names])
-        found = []
-        for file in files:
-            with storage.open_to_read(file.path) as stored:
-                found.append(pq.ParquetFile(stored, pre_buffer=False).read(list(names)).select(names).cast(kinds))
-        keys = pa.concat_tables(found) if found else kinds.empty_table()
-        counted = (
-            keys.append_column(_FOUND, pa.repeat(1, keys.num_rows)).group_by(list(names)).aggregate([(_FOUND, "sum")])
-        )
-        if counted.num_rows < keys.num_rows:
-            twice = pc.sum(pc.greater(counted.column(f"{_FOUND}_sum"), 1)).as_py()
-            raise UsageError(
-                f"{name}: ?mode=upsert: {twice:,} keys ({', '.join(names)}) come more than once in one commit, and "
-                "which row is to stay is nobody's to guess: deduplicate them (in the contract), or aggregate"
-            )
-        return cls(names, counted.select(names))
+        return cls(names, keys_of(files, kinds, name))
 
     def range(self) -> BooleanExpression:
         """A filter that all files pass which may have one of the keys."""

@@ -1,0 +1,28 @@
+"""`lake history`: the runs of a lake, oldest first."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from beam_pipelines.launch.arguments import Parser
+from beam_pipelines.launch.exit_codes import ExitCode
+from beam_pipelines.launch.help_texts import PROGRAM
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print a line for each run. UsageError when there is no lake."""
+    parser = Parser(prog=f"{PROGRAM} lake history", description="List the runs of a lake, oldest first.")
+    parser.add_argument("output", metavar="OUTPUT", help="The --output of the runs.")
+    parser.add_argument("--json", action="store_true", help="a line of JSON for each")
+    asked = parser.parse_args(argv)
+    from beam_pipelines.sink.care.inventory import history, manifests
+
+    for line in history(manifests(asked.output)):
+        if asked.json:
+            print(json.dumps(line))
+            continue
+        replaced = f", replaced {line['replaced']:,} files" if line["replaced"] else ""
+        read = f"{line['read']:,} read ({line['bytes']:,} bytes)"
+        print(f"{line['created']}  {line['run_id']}  {line['pipeline']}: {line['files']:,} files, {read}{replaced}")
+    return ExitCode.OK
