@@ -28,10 +28,12 @@ class Environment:
 ENVIRONMENTS = {
     "beam": Environment(("apache-beam[yaml]==2.77.0", "msgspec==0.23.0", "scikit-learn==1.9.1")),
     "bytewax": Environment(("bytewax==0.21.1", "msgspec==0.23.0", "pyarrow==26.0.1")),
+    "bytewax-kafka": Environment(("bytewax==0.21.1", "confluent-kafka==2.16.0")),
     "duckdb": Environment(("duckdb==2.0.1",)),
     # Flink SQL is Java: its libraries come in a package of their own, without PyFlink's old pins of Beam and pyarrow.
     "flink": Environment(("apache-flink-libraries==2.3.0",), with_dependencies=False, pom="flink_formats.xml"),
     "polars": Environment(("polars==2.1.0", "polars-hash==0.9.3")),
+    "quixstreams": Environment(("quixstreams==3.28.1",)),
     "spark": Environment(("pyspark==4.3.0",)),
 }
 """Beside these there is `project`: what the checkout itself is run with."""
