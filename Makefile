@@ -52,6 +52,7 @@ runners: setup  ## install Prism, Flink and Spark outside the checkout, unless t
 
 servers: setup  ## install the servers that tests start, outside the checkout, unless they are left out
 	@test -n "$$BEAM_PIPELINES_NO_SERVERS" || $(BIN)/python -m scripts.kafka install
+	@test -n "$$BEAM_PIPELINES_NO_SERVERS" || $(BIN)/python -m scripts.pubsub install
 	@test -n "$$BEAM_PIPELINES_NO_SERVERS" || $(BIN)/python -m scripts.toxiproxy install
 	@test -n "$$BEAM_PIPELINES_NO_SERVERS" || $(BIN)/python -m scripts.kinesalite install
 	@test -n "$$BEAM_PIPELINES_NO_SERVERS" || $(BIN)/python -m scripts.debian

@@ -26,8 +26,11 @@ if TYPE_CHECKING:
     from beam_pipelines.decode.dialect import CsvDialect as CsvDialect
     from beam_pipelines.decode.fixed_width import FixedWidthLayout as FixedWidthLayout
     from beam_pipelines.decode.transform import DecodeBatches as DecodeBatches
+    from beam_pipelines.ingest.amqp.read import ReadFromAmqp as ReadFromAmqp
     from beam_pipelines.ingest.kafka.read import ReadFromKafka as ReadFromKafka
     from beam_pipelines.ingest.kinesis.read import ReadFromKinesis as ReadFromKinesis
+    from beam_pipelines.ingest.mqtt.read import ReadFromMqtt as ReadFromMqtt
+    from beam_pipelines.ingest.pubsub.read import ReadFromPubSub as ReadFromPubSub
     from beam_pipelines.ingest.read_dead_letters import ReadDeadLetters as ReadDeadLetters
     from beam_pipelines.ingest.read_files import ReadFiles as ReadFiles
     from beam_pipelines.ingest.replay_files import ReplayFiles as ReplayFiles
@@ -41,11 +44,14 @@ if TYPE_CHECKING:
     from beam_pipelines.outcome import Outcome as Outcome
     from beam_pipelines.score.anomalies_transform import DetectAnomalies as DetectAnomalies
     from beam_pipelines.score.transform import ScoreBatches as ScoreBatches
+    from beam_pipelines.sink.amqp.write import WriteToAmqp as WriteToAmqp
     from beam_pipelines.sink.finalize import FinalizeRun as FinalizeRun
     from beam_pipelines.sink.kafka.write import WriteToKafka as WriteToKafka
     from beam_pipelines.sink.kinesis.write import WriteToKinesis as WriteToKinesis
     from beam_pipelines.sink.lake import WriteDeadLetters as WriteDeadLetters
     from beam_pipelines.sink.lake import WriteToLake as WriteToLake
+    from beam_pipelines.sink.mqtt.write import WriteToMqtt as WriteToMqtt
+    from beam_pipelines.sink.pubsub.write import WriteToPubSub as WriteToPubSub
     from beam_pipelines.sink.runs import RunIdentity as RunIdentity
     from beam_pipelines.transform.changes_transform import DeriveColumns as DeriveColumns
     from beam_pipelines.transform.changes_transform import ExplodeArrays as ExplodeArrays
@@ -88,8 +94,11 @@ PUBLIC = {
     "PivotBatches": "transform.pivot_transform",
     "ReadDeadLetters": "ingest.read_dead_letters",
     "ReadFiles": "ingest.read_files",
+    "ReadFromAmqp": "ingest.amqp.read",
     "ReadFromKafka": "ingest.kafka.read",
     "ReadFromKinesis": "ingest.kinesis.read",
+    "ReadFromMqtt": "ingest.mqtt.read",
+    "ReadFromPubSub": "ingest.pubsub.read",
     "ReplayFiles": "ingest.replay_files",
     "RowsToBatches": "columnar.rows_transform",
     "RunIdentity": "sink.runs",
@@ -101,9 +110,12 @@ PUBLIC = {
     "ValidateRows": "validate.rows_transform",
     "WatchFiles": "ingest.watch_files",
     "WriteDeadLetters": "sink.lake",
+    "WriteToAmqp": "sink.amqp.write",
     "WriteToKafka": "sink.kafka.write",
     "WriteToKinesis": "sink.kinesis.write",
     "WriteToLake": "sink.lake",
+    "WriteToMqtt": "sink.mqtt.write",
+    "WriteToPubSub": "sink.pubsub.write",
     "masked_schema": "mask.methods",
     "parse_contract": "contract",
     "read_contract": "contract",

@@ -15,9 +15,11 @@ PACKAGES = (
     "debootstrap",
     "mariadb-server",
     "memcached",
+    "mosquitto",
     "postgresql-15",
     "prometheus",
     "prometheus-pushgateway",
+    "rabbitmq-server",
     "redis-server",
     "shellcheck",
 )

@@ -30,7 +30,7 @@ SPINE = {
 }
 """What every room may use."""
 
-CLIENTS = {"delta", "iceberg", "kafka", "kinesis", "sql"}
+CLIENTS = {"amqp", "delta", "iceberg", "kafka", "kinesis", "mqtt", "pubsub", "sql"}
 """A client's ways, which the source and the sink of one system have in common."""
 
 ALLOWED = {
@@ -90,6 +90,7 @@ BEAM_CLASSES = ("DoFn", "PTransform", "CombineFn", "Coder", "PCollection", "Sour
 NOT_WIRING = {
     "beam_pipelines/contract/beam_rows.py": "a contract as Beam's row type",
     "beam_pipelines/ingest/inputs.py": "lists files on Beam's file systems",
+    "beam_pipelines/ingest/streams/reported.py": "Beam's time, and the gauge of how far behind it a stream is",
     "beam_pipelines/ingest/streams/watched.py": "looks at files on Beam's file systems",
 }
 """Modules of stages that import Beam for something else, and why."""

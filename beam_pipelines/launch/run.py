@@ -21,7 +21,7 @@ from apache_beam.runners.runner import PipelineResult, PipelineState
 
 from beam_pipelines import ledger
 from beam_pipelines.errors import UsageError
-from beam_pipelines.launch import advice, dry_run, engine, preflight, summary, watching
+from beam_pipelines.launch import advice, by_runner, dry_run, engine, preflight, summary, watching
 from beam_pipelines.launch.arguments import Request
 from beam_pipelines.launch.exit_codes import ExitCode
 from beam_pipelines.launch.failures import Failure, explain
@@ -60,9 +60,9 @@ def run(entry: PipelineEntry, request: Request, said: Sequence[str]) -> ExitCode
 def _run(entry: PipelineEntry, request: Request) -> ExitCode:
     started = time.monotonic()
     build = entry.load_build()
-    options = _named(request.options)
     beam_options = beam_options_of(request.beam_flags)
     runner = engine.name(beam_options)
+    options = by_runner.suited(_named(request.options), runner)
     for unsure in preflight.check(beam_options):
         print(f"beam-pipelines: {unsure}", file=sys.stderr)
     run_id, total_bytes = None, None

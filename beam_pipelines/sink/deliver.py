@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import apache_beam as beam
@@ -112,7 +112,7 @@ class _Write(beam.DoFn):
         for (number, row), reason in refused.items():
             by_batch.setdefault(number, {})[row] = reason
         for number, held in enumerate(self._held):
-            for output in self._account(held.batch, by_batch.get(number, {})):
+            for output in account(held.batch, by_batch.get(number, {}), self._stage, self._refused, self._output):
                 value = WindowedValue(output.value, held.timestamp, (held.window,))
                 yield beam.pvalue.TaggedOutput(output.tag, value)
 
@@ -120,26 +120,31 @@ class _Write(beam.DoFn):
         if self._delivery is not None:
             self._delivery.close()
 
-    def _account(self, batch: pa.RecordBatch, refused: dict[int, str]) -> Iterator[beam.pvalue.TaggedOutput]:
-        written = batch.num_rows - len(refused)
-        if "__rows" in batch.schema.names:
-            rows = pc.sum(batch.column("__rows")).as_py() or 0
-            yield outcome.note(self._stage, ledger.IN_PANES, rows, "", self._output)
-        elif written:
-            yield outcome.note(self._stage, ledger.WRITTEN, written, "", self._output)
-        if refused:
-            letters = self._letters(batch, refused)
-            yield beam.pvalue.TaggedOutput(outcome.DEAD_LETTERS, letters)
-            for rule, rows in count_by_rule(letters).items():
-                yield outcome.note(self._stage, ledger.DEAD_LETTERED, rows, rule, self._output)
 
-    def _letters(self, batch: pa.RecordBatch, refused: dict[int, str]) -> pa.RecordBatch:
-        rows = sorted(refused)
-        taken = batch.take(pa.array(rows))
-        if PAYLOAD not in taken.schema.names:
-            # What would have been written is what there is of it.
-            taken = taken.append_column(PAYLOAD, records_of(taken, RecordPlan()).values)
-        if FAILURES in taken.schema.names:
-            taken = taken.drop_columns([FAILURES])
-        failed = failures_column([[failure(self._refused, None, None, refused[row])] for row in rows])
-        return letters_of(taken.append_column(FAILURES, failed), transform=self._stage)
+def account(
+    batch: pa.RecordBatch, refused: Mapping[int, str], stage: str, rule: str, output: str
+) -> Iterator[beam.pvalue.TaggedOutput]:
+    """Account for a batch of which all rows are written but the refused ones: these are dead letters of a rule."""
+    written = batch.num_rows - len(refused)
+    if "__rows" in batch.schema.names:
+        rows = pc.sum(batch.column("__rows")).as_py() or 0
+        yield outcome.note(stage, ledger.IN_PANES, rows, "", output)
+    elif written:
+        yield outcome.note(stage, ledger.WRITTEN, written, "", output)
+    if refused:
+        letters = _letters(batch, refused, stage, rule)
+        yield beam.pvalue.TaggedOutput(outcome.DEAD_LETTERS, letters)
+        for broken, rows in count_by_rule(letters).items():
+            yield outcome.note(stage, ledger.DEAD_LETTERED, rows, broken, output)
+
+
+def _letters(batch: pa.RecordBatch, refused: Mapping[int, str], stage: str, rule: str) -> pa.RecordBatch:
+    rows = sorted(refused)
+    taken = batch.take(pa.array(rows))
+    if PAYLOAD not in taken.schema.names:
+        # What would have been written is what there is of it.
+        taken = taken.append_column(PAYLOAD, records_of(taken, RecordPlan()).values)
+    if FAILURES in taken.schema.names:
+        taken = taken.drop_columns([FAILURES])
+    failed = failures_column([[failure(rule, None, None, refused[row])] for row in rows])
+    return letters_of(taken.append_column(FAILURES, failed), transform=stage)

@@ -39,7 +39,7 @@ def finalize(inputs: Any, given: dict[str, Any]) -> beam.PCollection[str]:
     collections = list(inputs.values()) if isinstance(inputs, Mapping) else [inputs]
     files = [each for each in collections if _holds(each, "files")]
     if not files and not any(_holds(each, "ledger") for each in collections):
-        raise UsageError("FinalizeRun takes what WriteToLake, WriteDeadLetters and WriteBatchesToKafka yield")
+        raise UsageError("FinalizeRun takes what WriteToLake, WriteDeadLetters and sinks of queues yield")
     run_id = _run_of(files, collections[0].pipeline, given.pop("run_id", None))
     ledgers: dict[int, beam.PCollection[Any]] = {}
     for collection in lineage(collections, tables=False):

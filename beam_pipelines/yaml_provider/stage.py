@@ -26,12 +26,14 @@ from beam_pipelines.yaml_provider.run import finalize, identity_of, run_id_of
 RENAMED = {
     "ReadFromKafka": "ReadBatchesFromKafka",
     "ReadFromKinesis": "ReadBatchesFromKinesis",
+    "ReadFromPubSub": "ReadBatchesFromPubSub",
     "WriteToKafka": "WriteBatchesToKafka",
     "WriteToKinesis": "WriteBatchesToKinesis",
+    "WriteToPubSub": "WriteBatchesToPubSub",
 }
 """Transforms whose names Beam YAML has for its own."""
 
-RECORD_SINKS = ("WriteToKafka", "WriteToKinesis")
+RECORD_SINKS = ("WriteToAmqp", "WriteToKafka", "WriteToKinesis", "WriteToMqtt", "WriteToPubSub")
 """Sinks of records, which write raw batches too."""
 
 INPUTS = {"JoinTable": ("rows", "table"), "JoinBatches": ("left", "right")}

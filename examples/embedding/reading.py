@@ -12,8 +12,11 @@ from beam_pipelines import (
     DecodeBatches,
     ReadDeadLetters,
     ReadFiles,
+    ReadFromAmqp,
     ReadFromKafka,
     ReadFromKinesis,
+    ReadFromMqtt,
+    ReadFromPubSub,
     ReplayFiles,
     WatchFiles,
 )
@@ -64,6 +67,30 @@ def read_stream(begin: PBegin, uri: str) -> Rows:
     decoded = raw.good | DecodeBatches(ORDERS)  # 2
     rows = decoded | BatchesToRows(ORDERS)  # 3
     return rows | beam.Map(lambda order: (order["id"], order["amount"]))
+
+
+@beam.ptransform_fn
+def read_subscription(begin: PBegin, uri: str) -> Rows:
+    """Messages of a Pub/Sub subscription as rows, acknowledged when they are safe."""
+    raw = begin | ReadFromPubSub(uri, ORDERS)  # 1
+    decoded = raw.good | DecodeBatches(ORDERS)  # 2
+    return decoded | BatchesToRows(ORDERS) | beam.Map(lambda order: (order["id"], order["amount"]))  # 3
+
+
+@beam.ptransform_fn
+def read_queue(begin: PBegin, uri: str) -> Rows:
+    """Messages of a queue of RabbitMQ as rows."""
+    raw = begin | ReadFromAmqp(uri, ORDERS)  # 1
+    decoded = raw.good | DecodeBatches(ORDERS)  # 2
+    return decoded | BatchesToRows(ORDERS) | beam.Map(lambda order: (order["id"], order["amount"]))  # 3
+
+
+@beam.ptransform_fn
+def read_sensors(begin: PBegin, uri: str) -> Rows:
+    """Messages of MQTT topics as rows."""
+    raw = begin | ReadFromMqtt(uri, ORDERS)  # 1
+    decoded = raw.good | DecodeBatches(ORDERS)  # 2
+    return decoded | BatchesToRows(ORDERS) | beam.Map(lambda order: (order["id"], order["amount"]))  # 3
 
 
 @beam.ptransform_fn

@@ -14,9 +14,12 @@ from beam_pipelines import (
     RunIdentity,
     ValidateRows,
     WriteDeadLetters,
+    WriteToAmqp,
     WriteToKafka,
     WriteToKinesis,
     WriteToLake,
+    WriteToMqtt,
+    WriteToPubSub,
 )
 from examples.embedding.orders import ORDERS, Row
 
@@ -54,4 +57,28 @@ def stream_out(orders: Rows, uri: str) -> Rows:
     """A record of a Kinesis stream for each row."""
     batches = orders | RowsToBatches(ORDERS)  # 1
     written = batches | WriteToKinesis(uri, ORDERS.schema)  # 2
+    return written.dead_letters | BatchesToRows(pa.schema([("rule", pa.string())]))  # 3
+
+
+@beam.ptransform_fn
+def publish_to_pubsub(orders: Rows, uri: str) -> Rows:
+    """A message of a Pub/Sub topic for each row."""
+    batches = orders | RowsToBatches(ORDERS)  # 1
+    written = batches | WriteToPubSub(uri, ORDERS.schema)  # 2
+    return written.dead_letters | BatchesToRows(pa.schema([("rule", pa.string())]))  # 3
+
+
+@beam.ptransform_fn
+def publish_to_queue(orders: Rows, uri: str) -> Rows:
+    """A message of a queue of RabbitMQ for each row."""
+    batches = orders | RowsToBatches(ORDERS)  # 1
+    written = batches | WriteToAmqp(uri, ORDERS.schema)  # 2
+    return written.dead_letters | BatchesToRows(pa.schema([("rule", pa.string())]))  # 3
+
+
+@beam.ptransform_fn
+def publish_to_mqtt(orders: Rows, uri: str) -> Rows:
+    """A message of an MQTT topic for each row."""
+    batches = orders | RowsToBatches(ORDERS)  # 1
+    written = batches | WriteToMqtt(uri, ORDERS.schema)  # 2
     return written.dead_letters | BatchesToRows(pa.schema([("rule", pa.string())]))  # 3

@@ -28,7 +28,16 @@ from beam_pipelines import dead_letters, ledger
 from beam_pipelines.columnar.coder import RecordBatchCoder
 from beam_pipelines.columnar.provenance import raw_batch
 from beam_pipelines.contract.rules import QualityRule
-from tests.conformance import aggregate_cases, change_cases, kafka_cases, kept, kinesis_cases, score_cases, stream_cases
+from tests.conformance import (
+    aggregate_cases,
+    change_cases,
+    kafka_cases,
+    kept,
+    kinesis_cases,
+    queue_cases,
+    score_cases,
+    stream_cases,
+)
 from tests.conformance.case import Case, Outputs
 
 Row = dict[str, Any]
@@ -558,6 +567,7 @@ CASES: dict[str, Case] = {
         *score_cases.CASES,
         *kafka_cases.CASES,
         *kinesis_cases.CASES,
+        *queue_cases.CASES,
         *stream_cases.CASES,
         Case("lake", ("WriteToLake", "WriteDeadLetters", "FinalizeRun"), _lake, _lake_expected, _lake_found),
     )

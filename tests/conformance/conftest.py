@@ -12,7 +12,7 @@ import pytest
 
 from beam_pipelines.errors import did_you_mean
 from tests import runners
-from tests.conformance import jobs, kafka_cases, kinesis_cases, road
+from tests.conformance import jobs, kafka_cases, kinesis_cases, queue_cases, road
 from tests.conformance.matrix import RUNNERS
 from tests.conformance.runners.declare import Chosen, Runner
 from tests.servers.kinesis import CREDENTIALS
@@ -58,8 +58,13 @@ def on(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory)
         runners.need(runner.needs)
     servers: dict[str, str] = {}
     if "servers" not in runners.left_out():
-        servers |= {kafka_cases.BROKER: request.getfixturevalue("broker").address}
-        servers[kinesis_cases.EMULATOR] = request.getfixturevalue("kinesis").url
+        servers |= {
+            kafka_cases.BROKER: request.getfixturevalue("broker").address,
+            queue_cases.PUBSUB: request.getfixturevalue("pubsub").address,
+            queue_cases.RABBITMQ: request.getfixturevalue("rabbitmq").address,
+            queue_cases.MOSQUITTO: request.getfixturevalue("mosquitto").address,
+            kinesis_cases.EMULATOR: request.getfixturevalue("kinesis").url,
+        }
     folder = tmp_path_factory.mktemp(runner.name)
     with contextlib.ExitStack() as stack:
         patch = stack.enter_context(pytest.MonkeyPatch.context())

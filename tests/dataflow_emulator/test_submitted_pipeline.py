@@ -48,6 +48,19 @@ def test_pubsub_steps_are_primitives_of_dataflow(pubsub: Job) -> None:
     assert "Read/Read" in received["unbounded"]
 
 
+def test_our_own_source_and_sink_are_these_primitives_when_asked_to_go_through_the_runner(
+    recorder: DataflowEmulator,
+) -> None:
+    job = recorder.job(submit(recorder, "pubsub_batches", "--streaming").told()["job"])
+    transforms = outline(job)["transforms"]
+    found = {urn: name for name, urn in transforms.items() if urn.startswith("beam:transform:pubsub")}
+
+    assert found == {
+        "beam:transform:pubsub_read:v1": "Read/Subscription/Messages/Read",
+        "beam:transform:pubsub_write:v1": "Write/Deliver/Publish/ParDo(_PubSubWriteDoFn)",
+    }
+
+
 def test_a_pubsub_pipeline_can_not_be_run_here_and_that_is_said(pubsub: Job) -> None:
     with pytest.raises(JobError, match=r"Google's service runs these steps itself.*Read/Read \(beam:transform:pubsub"):
         portable.check(pubsub.pipeline)

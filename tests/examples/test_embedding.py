@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
@@ -30,6 +30,9 @@ from examples.embedding.orders import ORDERS, SAMPLE
 from tests.score.models import write_linear
 from tests.servers.kafka import Kafka
 from tests.servers.kinesis import Kinesis
+from tests.servers.mosquitto import Mqtt
+from tests.servers.pubsub import PubSub
+from tests.servers.rabbitmq import RabbitMQ
 
 MODULES = (reading, judging, changing, combining, scoring, writing)
 PAGE = Path(__file__).parents[2] / "docs" / "embedding.md"
@@ -89,10 +92,17 @@ def test_each_example_takes_three_lines() -> None:
         assert re.findall(r"  # (\d)$", text, re.MULTILINE) == ["1", "2", "3"], text
 
 
-def _build(
-    pipeline: beam.Pipeline, folder: Path, broker: Kafka, kinesis: Kinesis
-) -> Iterator[tuple[str, Any, list[Any]]]:
+class _Servers(NamedTuple):
+    broker: Kafka
+    kinesis: Kinesis
+    pubsub: PubSub
+    rabbitmq: RabbitMQ
+    mosquitto: Mqtt
+
+
+def _build(pipeline: beam.Pipeline, folder: Path, servers: _Servers) -> Iterator[tuple[str, Any, list[Any]]]:
     """Examples with what must come of them, worked out by hand."""
+    broker, kinesis, pubsub, rabbitmq, mosquitto = servers
     topics = [broker.topic(1), broker.topic(1)]
     (folder / "published").write_text(topics[1])
     lines = [{**each, "at": each["at"].isoformat()} for each in SAMPLE]
@@ -117,6 +127,17 @@ def _build(
     yield "files", pipeline | reading.read_orders(files), amounts
     yield "letters", pipeline | reading.try_letters_again(f"{folder}/letters/*.parquet"), [(2, "FR")]
     yield "topic", pipeline | reading.read_topic(broker.uri(topics[0], "bounded=true")), amounts
+    messages = [json.dumps(line).encode() for line in lines]
+    subscription, queue, sensors = pubsub.topic(), rabbitmq.queue(), mosquitto.topic()
+    mosquitto.subscribe(sensors, sensors)
+    pubsub.publish(subscription, messages)
+    rabbitmq.publish(queue, messages)
+    mosquitto.publish(sensors, messages)
+    uri = pubsub.uri(subscription, "bounded=true&quiet=0.2")
+    yield "subscription", pipeline | reading.read_subscription(uri), amounts
+    yield "queue", pipeline | reading.read_queue(rabbitmq.uri(queue, "bounded=true")), amounts
+    uri = mosquitto.uri(sensors, f"bounded=true&quiet=0.5&client={sensors}")
+    yield "sensors", pipeline | reading.read_sensors(uri), amounts
 
     yield "stream", pipeline | reading.read_stream(kinesis.uri(streams[0], "bounded=true")), amounts
     yield "watch", pipeline | reading.watch_orders(f"watch://{files}?bounded=true&settled=0"), amounts
@@ -160,6 +181,9 @@ def _build(
     yield "refused", orders | writing.keep_refused(str(folder / "vault")), [3]
     yield "publish", orders | writing.publish(broker.uri(topics[1], "key=id")), []
     yield "stream out", orders | writing.stream_out(kinesis.uri(streams[1], "key=id")), []
+    yield "to pubsub", orders | writing.publish_to_pubsub(pubsub.uri(pubsub.topic())), []
+    yield "to queue", orders | writing.publish_to_queue(rabbitmq.uri(rabbitmq.queue())), []
+    yield "to mqtt", orders | writing.publish_to_mqtt(mosquitto.uri(mosquitto.topic())), []
 
 
 class _Types(PipelineVisitor):
@@ -181,14 +205,22 @@ class _Types(PipelineVisitor):
 
 
 @pytest.fixture(scope="module")
-def types(tmp_path_factory: pytest.TempPathFactory, broker: Kafka, kinesis: Kinesis) -> _Types:
+def types(
+    tmp_path_factory: pytest.TempPathFactory,
+    broker: Kafka,
+    kinesis: Kinesis,
+    pubsub: PubSub,
+    rabbitmq: RabbitMQ,
+    mosquitto: Mqtt,
+) -> _Types:
     """Run all examples; each says itself if it is wrong."""
     visitor = _Types()
     folder = tmp_path_factory.mktemp("embedding")
+    servers = _Servers(broker, kinesis, pubsub, rabbitmq, mosquitto)
     with pytest.MonkeyPatch.context() as patch, beam.Pipeline("FnApiRunner") as pipeline:
         for name, value in kinesis.variables.items():
             patch.setenv(name, value)
-        for name, output, expected in _build(pipeline, folder, broker, kinesis):
+        for name, output, expected in _build(pipeline, folder, servers):
             assert_that(output, equal_to(expected), label=name)
         pipeline.visit(visitor)
     lake = ds.dataset(folder / "lake" / "rows").to_table().select(["id", "at"]).to_pylist()

@@ -22,6 +22,9 @@ from beam_pipelines.yaml_provider.stage import transforms as public
 from tests.score.models import write_linear
 from tests.servers.kafka import Kafka
 from tests.servers.kinesis import Kinesis
+from tests.servers.mosquitto import Mqtt
+from tests.servers.pubsub import PubSub
+from tests.servers.rabbitmq import RabbitMQ
 
 CONTRACT = """
 apiVersion: v3.1.0
@@ -52,11 +55,21 @@ Step = tuple[str, Any, dict[str, Any]]
 Shown = Callable[[Any], Any]
 
 
+QUEUES = {
+    "pubsub": ("ReadBatchesFromPubSub", "WriteBatchesToPubSub"),
+    "amqp": ("ReadFromAmqp", "WriteToAmqp"),
+    "mqtt": ("ReadFromMqtt", "WriteToMqtt"),
+}
+"""Queues whose messages are written on as they are: what reads, and what writes."""
+
+
 def _ids(row: Any) -> Any:
     return row.id
 
 
-def _steps(folder: Path, source: str, topic: str, card: str, streams: tuple[str, str]) -> dict[str, Step]:
+def _steps(
+    folder: Path, source: str, topic: str, card: str, streams: tuple[str, str], queues: dict[str, str]
+) -> dict[str, Step]:
     """The pipeline, by the names of its steps."""
     contract = str(folder / "points.odcs.yaml")
     files = {"patterns": str(folder / "points.jsonl")}
@@ -96,6 +109,11 @@ def _steps(folder: Path, source: str, topic: str, card: str, streams: tuple[str,
         "read_stream": ("ReadBatchesFromKinesis", None, {"uri": streams[0], "contract": contract}),
         "stream_points": ("DecodeBatches", "read_stream", {"contract": contract}),
         "streamed": ("WriteBatchesToKinesis", "distinct", {"uri": streams[1]}),
+        **{f"read_{name}": (reads, None, {"uri": queues[name]}) for name, (reads, _) in QUEUES.items()},
+        **{
+            f"publish_{name}": (writes, f"read_{name}", {"uri": f"{queues[f'{name} to']}?value=raw"})
+            for name, (_, writes) in QUEUES.items()
+        },
         "letters": ("ReadDeadLetters", None, {"files": [str(folder / "letters" / "*.parquet")]}),
         "letter_points": ("DecodeBatches", "letters", {"contract": contract}),
         "made": ("Create", None, {"elements": [{"id": 7, "x": 1.5}, {"id": 8, "x": -1.0}]}),
@@ -171,7 +189,14 @@ def _prepare(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, broker: Kafka, kinesis: Kinesis) -> tuple[Path, str, str]:
+def folder(
+    tmp_path_factory: pytest.TempPathFactory,
+    broker: Kafka,
+    kinesis: Kinesis,
+    pubsub: PubSub,
+    rabbitmq: RabbitMQ,
+    mosquitto: Mqtt,
+) -> tuple[Path, str, str]:
     """Where the pipeline has run, and the topic and the stream that it wrote."""
     folder = tmp_path_factory.mktemp("every")
     _prepare(folder)
@@ -181,7 +206,23 @@ def folder(tmp_path_factory: pytest.TempPathFactory, broker: Kafka, kinesis: Kin
     kinesis.put(streams[0], [json.dumps(point).encode() for point in POINTS[:3]])
     uris = (kinesis.uri(streams[0], "bounded=true"), kinesis.uri(streams[1], "key=id"))
     topics = (broker.uri(source, "bounded=true"), broker.uri(sink, "key=id"))
-    steps = _steps(folder, *topics, write_linear(folder, 2.0), uris)
+    pubsub.topic("points-in-yaml")
+    pubsub.topic("points-on")
+    rabbitmq.queue("points-in-yaml")
+    rabbitmq.queue("points-on")
+    for client, name in (("yaml-in", "points-in-yaml"), ("yaml-on", "points-on")):
+        mosquitto.subscribe(client, name)
+    for server in (pubsub, rabbitmq, mosquitto):
+        server.publish("points-in-yaml", [b"{}", b"[]"])
+    queues = {
+        "pubsub": pubsub.uri("points-in-yaml", "bounded=true&quiet=0.2"),
+        "pubsub to": pubsub.uri("points-on"),
+        "amqp": rabbitmq.uri("points-in-yaml", "bounded=true"),
+        "amqp to": rabbitmq.uri("points-on"),
+        "mqtt": mosquitto.uri("points-in-yaml", "bounded=true&quiet=0.5&client=yaml-in"),
+        "mqtt to": mosquitto.uri("points-on"),
+    }
+    steps = _steps(folder, *topics, write_linear(folder, 2.0), uris, queues)
     assert {kind for kind, _, _ in steps.values()} | {"BatchesToRows"} == {*public(), "Create"}
     providers = {name: [beams.InlineProvider({name: getattr(transforms, name)})] for name in public()}
     with pytest.MonkeyPatch.context() as patch, beam.Pipeline("FnApiRunner") as pipeline:
@@ -205,6 +246,14 @@ def test_every_transform_does_in_yaml_what_it_does_in_python(
     assert sorted(ds.dataset(place / "lake" / "rows").to_table().column("id").to_pylist()) == [1, 2, 3]
     assert sorted(json.loads(message.value() or b"")["id"] for message in broker.read(topic)) == [1, 2, 3]
     assert sorted(json.loads(record["Data"])["id"] for record in kinesis.read(stream)) == [1, 2, 3]
+
+
+def test_messages_of_queues_are_written_on(
+    folder: tuple[Path, str, str], pubsub: PubSub, rabbitmq: RabbitMQ, mosquitto: Mqtt
+) -> None:
+    assert sorted(message.data for message in pubsub.read("points-on")) == [b"[]", b"{}"]
+    assert [body for body, _ in rabbitmq.read("points-on")] == [b"{}", b"[]"]
+    assert [body for body, _ in mosquitto.read("yaml-on", 2)] == [b"{}", b"[]"]
 
 
 def test_the_run_balances_with_the_quality_of_a_side_branch(folder: tuple[Path, str, str]) -> None:

@@ -15,6 +15,7 @@ from beam_pipelines.ingest.kafka.log import KafkaAddress
 from beam_pipelines.ingest.kafka.starts import Start, check_start, parse_start
 from beam_pipelines.ingest.streams.event_times import TIME, EventTimes, PayloadTimes, publish_times
 from beam_pipelines.ingest.streams.read_log import ReadLog
+from beam_pipelines.ingest.streams.stream_options import StreamOptions
 from beam_pipelines.ingest.streams.watermarks import WatermarkPolicy
 from beam_pipelines.kafka.connection import SCHEME, Connection, ConnectionOptions, topic_of
 from beam_pipelines.options import option
@@ -27,7 +28,7 @@ PATIENCE = 60.0
 
 
 @dataclasses.dataclass(frozen=True)
-class KafkaReadOptions(ConnectionOptions):
+class KafkaReadOptions(StreamOptions, ConnectionOptions):
     """Options of a `kafka://` URI that is read."""
 
     start: str | None = option(
@@ -40,7 +41,6 @@ class KafkaReadOptions(ConnectionOptions):
         "Consumer group to which offsets are committed when their rows are safe. Default: none is told.", default=None
     )
     bounded: bool = option("Read up to what is there now, and stop.", default=False)
-    format: Literal["jsonl", "csv"] = option("What a message is.", default="jsonl")
     registry: str | None = option(
         "URL of a schema registry, if messages begin with the id of a schema (Avro, JSON or Protobuf) of it.",
         default=None,
@@ -55,16 +55,6 @@ class KafkaReadOptions(ConnectionOptions):
     )
     tombstones: Literal["filter", "dead_letter", "keep"] = option(
         "What becomes of messages without a value.", default="filter"
-    )
-    out_of_orderness: float | None = option(
-        "Seconds by which an event may be earlier than the latest of its partition without being late. Default: 5.",
-        default=None,
-    )
-    idle_after: float | None = option(
-        "Seconds after which an empty partition no longer holds the watermark. Default: 60.", default=None
-    )
-    ahead: float | None = option(
-        "Seconds by which an event time may be ahead of the clock and is believed. Default: 0.", default=None
     )
 
 
@@ -119,9 +109,7 @@ class ReadFromKafka(beam.PTransform):
                 times = PayloadTimes(contract, options.format, dialect or CsvDialect(header=False))
                 event_times = _no_times if options.bounded else times
         self._event_times = event_times
-        given = {name: getattr(options, name) for name in ("out_of_orderness", "idle_after", "ahead")}
-        given = {name: value for name, value in given.items() if value is not None}
-        self._policy = dataclasses.replace(policy or WatermarkPolicy(), **given)
+        self._policy = options.policy(policy)
 
     def expand(self, begin: beam.pvalue.PBegin) -> outcome.Outcome:
         return begin | "Log" >> ReadLog(

@@ -6,7 +6,9 @@ import dataclasses
 from collections.abc import Callable
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from beam_pipelines.columnar.provenance import FAILURES
 from beam_pipelines.contract.model import Contract
 from beam_pipelines.decode.dialect import CsvDialect
 from beam_pipelines.decode.fixed_width import FixedWidthLayout
@@ -74,3 +76,17 @@ class PayloadTimes:
 
     def _decode(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         return decode(batch, self.contract, self.format, self.dialect, self.layout)
+
+
+def micros_of(batch: pa.RecordBatch, event_times: EventTimes) -> pa.Array:
+    """Event times of a raw batch in microseconds since the epoch; what is no record has none in its payload."""
+    no_records = FAILURES in batch.schema.names and not batch.column(FAILURES).null_count
+    if no_records and event_times is not publish_times:
+        return pa.nulls(batch.num_rows, pa.int64())
+    return event_times(batch).cast(pa.int64())
+
+
+def earliest_of(batch: pa.RecordBatch, event_times: EventTimes) -> int | None:
+    """Earliest event time of a raw batch, None if none of its rows has one."""
+    earliest: int | None = pc.min(micros_of(batch, event_times)).as_py()
+    return earliest

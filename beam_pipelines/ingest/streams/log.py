@@ -6,10 +6,12 @@ A source for a new kind of broker is two classes: an address (frozen dataclass) 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import pyarrow as pa
+
+from beam_pipelines.ingest.streams.pool import Address
 
 
 class Polled(NamedTuple):
@@ -95,15 +97,6 @@ class ChangingLog(PartitionedLog, Protocol):
         """What is new beside the `known` partitions of the share, each with whether it has been read to its end."""
 
 
-class LogAddress(Hashable, Protocol):
-    """Where a log is and how it is read: picklable, compared by value, shown in messages (so without secrets)."""
-
-    @property
-    def name(self) -> str:
-        """What the log is called in metrics and messages: a topic, a subscription, a folder."""
-
-    def open(self, shard: int, shards: int) -> PartitionedLog:
-        """Connect, on the worker. This log is asked for partitions number p with p mod `shards` = `shard`.
-
-        A `ChangingLog` has another way to share them, which is its own.
-        """
+LogAddress = Address[PartitionedLog]
+"""Where a log is. The log that reader number `shard` opens is asked for partitions number p with p mod `shards` =
+`shard`; a `ChangingLog` has another way to share them, which is its own."""

@@ -3,38 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
 
 import apache_beam as beam
 import pyarrow as pa
-import pyarrow.compute as pc
 from apache_beam.io.unbounded_source import ReadFromUnboundedSource
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import Timestamp
 
-from beam_pipelines import ledger, outcome
-from beam_pipelines.columnar.batches import MAX_BATCH_BYTES, MAX_BATCH_ROWS, split_to_bounds
-from beam_pipelines.columnar.provenance import FAILURES, PAYLOAD, RECORD
-from beam_pipelines.dead_letters import failure, failures_column, letters_of
+from beam_pipelines import outcome
+from beam_pipelines.columnar.batches import MAX_BATCH_BYTES, MAX_BATCH_ROWS
 from beam_pipelines.errors import UsageError
-from beam_pipelines.ingest.streams.event_times import EventTimes, publish_times
+from beam_pipelines.ingest.streams.account import Tombstones, account
+from beam_pipelines.ingest.streams.bundles import BUNDLE_BYTES, BUNDLE_SECONDS, POLL_SECONDS
+from beam_pipelines.ingest.streams.event_times import EventTimes, earliest_of, publish_times
 from beam_pipelines.ingest.streams.log import LogAddress
-from beam_pipelines.ingest.streams.reader import STAGE, LogSource, earliest_of
+from beam_pipelines.ingest.streams.reader import STAGE, LogSource
 from beam_pipelines.ingest.streams.watermarks import WatermarkPolicy
-
-BUNDLE_BYTES = 128 << 20
-"""Bytes that a bundle may read before it is committed: what is in flight, and read again after a crash."""
-
-BUNDLE_SECONDS = 2.0
-"""Longest time of a bundle that always has something to read: results and commits wait for its end."""
-
-POLL_SECONDS = 1.0
-"""Pause after a poll that found nothing. Flink fails below about half a second (see docs/streams.md)."""
-
-TOMBSTONE = "tombstone"
-"""Rule of rows without a payload, which in logs stand for the deletion of their key."""
-
-Tombstones = Literal["keep", "filter", "dead_letter"]
 
 Part = tuple[str, str, str]
 """A partition, where it is begun, and where it ends now: as text, since Beam's integers have 64 bits."""
@@ -116,11 +100,6 @@ class ReadLog(beam.PTransform):
         return account(polled, self._stage, self._tombstones)
 
 
-def account(polled: beam.PCollection[pa.RecordBatch], stage: str, tombstones: Tombstones = "keep") -> outcome.Outcome:
-    """Count what was read, and put what can't be read as records into dead letters."""
-    return outcome.apply(polled, _Account(stage, tombstones), "Account")
-
-
 class _Parts(beam.DoFn):
     def process(self, source: LogSource) -> Iterator[Part]:
         log = source.address.open(0, 1)
@@ -160,36 +139,3 @@ class _ReadPart(beam.DoFn):
                         )
         finally:
             log.close()
-
-
-class _Account(beam.DoFn):
-    def __init__(self, stage: str, tombstones: Tombstones) -> None:
-        self._stage = stage
-        self._tombstones = tombstones
-
-    def process(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch | beam.pvalue.TaggedOutput]:
-        return self._account(batch)
-
-    def _account(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch | beam.pvalue.TaggedOutput]:
-        yield outcome.note(self._stage, ledger.READ, batch.num_rows)
-        if not batch.num_rows:
-            return  # it tells that a reader began
-        if FAILURES in batch.schema.names:
-            failed = batch.column(FAILURES).is_valid()
-            # Of what couldn't be read, the payload is all there is.
-            refused = batch.select([name for name in batch.schema.names if name != RECORD]).filter(failed)
-            yield from outcome.refuse(letters_of(refused, transform=self._stage), self._stage)
-            batch = batch.filter(pc.invert(failed)).drop_columns([FAILURES])
-        empty = batch.column(PAYLOAD).null_count
-        if empty and self._tombstones != "keep":
-            is_empty = batch.column(PAYLOAD).is_null()
-            if self._tombstones == "filter":
-                yield outcome.note(self._stage, ledger.FILTERED, empty, TOMBSTONE)
-            else:
-                refused = batch.filter(is_empty)
-                told = failures_column([[failure(TOMBSTONE, None, None, "has no value")]] * empty)
-                letters = letters_of(refused.append_column(FAILURES, told), transform=self._stage)
-                yield from outcome.refuse(letters, self._stage)
-            batch = batch.filter(pc.invert(is_empty))
-        if batch.num_rows:
-            yield from split_to_bounds(batch)

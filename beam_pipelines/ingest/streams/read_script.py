@@ -16,9 +16,10 @@ from beam_pipelines.columnar.coder import RecordBatchCoder
 from beam_pipelines.columnar.source_watermark import with_source_watermark
 from beam_pipelines.contract.model import Contract
 from beam_pipelines.decode.dialect import CsvDialect
-from beam_pipelines.ingest.streams.event_times import EventTimes, PayloadTimes
-from beam_pipelines.ingest.streams.read_log import ReadLog, account
-from beam_pipelines.ingest.streams.reader import STAGE, earliest_of
+from beam_pipelines.ingest.streams.account import account
+from beam_pipelines.ingest.streams.event_times import EventTimes, PayloadTimes, earliest_of
+from beam_pipelines.ingest.streams.read_log import ReadLog
+from beam_pipelines.ingest.streams.reader import STAGE
 from beam_pipelines.ingest.streams.script import Passing, Rows, ScriptLog, WatermarkAt, batches_of, read_script
 from beam_pipelines.ingest.streams.watermarks import WatermarkPolicy
 from beam_pipelines.options import option

@@ -17,22 +17,22 @@ import apache_beam as beam
 import pyarrow as pa
 import pyarrow.compute as pc
 from apache_beam.io.unbounded_source import CheckpointMark, UnboundedReader, UnboundedSource
-from apache_beam.utils.timestamp import MAX_TIMESTAMP, MIN_TIMESTAMP, Timestamp
+from apache_beam.utils.timestamp import Timestamp
 
 from beam_pipelines import progress
 from beam_pipelines.columnar.coder import RecordBatchCoder
-from beam_pipelines.columnar.provenance import FAILURES, PAYLOAD
-from beam_pipelines.columnar.source_watermark import with_source_watermark
+from beam_pipelines.columnar.provenance import PAYLOAD
 from beam_pipelines.ingest.streams import open_logs
-from beam_pipelines.ingest.streams.event_times import EventTimes, publish_times
+from beam_pipelines.ingest.streams.event_times import EventTimes, micros_of, publish_times
 from beam_pipelines.ingest.streams.log import ChangingLog, LogAddress, PartitionedLog, Polled
-from beam_pipelines.ingest.streams.open_logs import Shard
-from beam_pipelines.ingest.streams.watermarks import ENDED, MICROS, NOBODY, PartitionState, WatermarkPolicy, Watermarks
+from beam_pipelines.ingest.streams.pool import Share
+from beam_pipelines.ingest.streams.reported import METRICS, Reported, now
+from beam_pipelines.ingest.streams.watermarks import NOBODY, PartitionState, WatermarkPolicy, Watermarks
 
 STAGE = "ReadLog"
 
 _LOOK_SECONDS = 1.0  # between questions about the backlog while nothing comes
-_measured: dict[Shard, float] = {}
+_measured: dict[Share, float] = {}
 """When the backlog of a share was asked for last, by any of its readers."""
 
 _BUSY_LOOK_SECONDS = 5.0  # between them while rows come: each asks the server about all partitions
@@ -58,8 +58,8 @@ class LogSource(UnboundedSource):
     shards: int = 1
 
     @property
-    def share(self) -> Shard:
-        return Shard(self.address, self.shard, self.shards)
+    def share(self) -> Share:
+        return Share(self.address, self.shard, self.shards)
 
     def split(self, desired_num_splits: int, options: Any = None) -> Iterable[LogSource]:  # noqa: ARG002
         # Beam asks once, for 20. A reader without partitions costs a bundle every second: no more than there are now.
@@ -82,7 +82,7 @@ class LogSource(UnboundedSource):
 class LogMark(CheckpointMark):
     """Where each partition is to be read on, and what its watermark follows from. Never holds rows."""
 
-    share: Shard
+    share: Share
     positions: Mapping[str, int]
     states: Mapping[str, PartitionState]
     reported: int | None = None
@@ -97,7 +97,7 @@ class LogMarkCoder(beam.coders.Coder):
 
     VERSION = b"\x01"
 
-    def __init__(self, share: Shard) -> None:
+    def __init__(self, share: Share) -> None:
         self._share = share
 
     def encode(self, mark: LogMark) -> bytes:
@@ -128,7 +128,7 @@ class _Element(NamedTuple):
     polled: list[Polled]
 
 
-_BEGUN = pa.RecordBatch.from_pylist([], pa.schema([(PAYLOAD, pa.binary())]))
+BEGUN = pa.RecordBatch.from_pylist([], pa.schema([(PAYLOAD, pa.binary())]))
 
 
 class LogReader(UnboundedReader):
@@ -140,20 +140,18 @@ class LogReader(UnboundedReader):
         self._positions: dict[str, int] = dict(mark.positions) if mark else {}
         self._ahead = dict(self._positions)  # where to poll next: waiting elements lie between
         self._watermarks = Watermarks(source.policy, states=dict(mark.states) if mark else None)
-        self._reported = mark.reported if mark else None
+        self._reported = Reported(self._watermarks, mark.reported if mark else None, source.address.name, source.shard)
         self._waiting: deque[_Element] = deque()
         self._current: _Element | None = None
         self._begins = mark is None
         self._complete = False
         self._name = source.address.name
         self._discovered = self._looked = -1e9
-        lag = beam.metrics.Metrics.gauge
-        self._backlog = lag(STAGE, f"backlog:{source.address.name}")
-        self._lag = lag(STAGE, f"watermark_lag_seconds:{source.address.name}")
+        self._backlog = beam.metrics.Metrics.gauge(METRICS, f"backlog:{source.address.name}")
 
     def start(self) -> bool:
         if self._source.announces and self._begins:
-            self._current = _Element(_BEGUN, None, [], [])
+            self._current = _Element(BEGUN, None, [], [])
             return True
         return self.advance()
 
@@ -169,10 +167,10 @@ class LogReader(UnboundedReader):
             self._current = None
             return False
         element = self._waiting.popleft()
-        self._current = element._replace(batch=self._told(element.batch))
-        now = _now()
+        self._current = element._replace(batch=self._reported.told(element.batch))
+        at = now()
         for partition, latest in element.latest:
-            self._watermarks.saw(partition, latest, now)
+            self._watermarks.saw(partition, latest, at)
         for polled in element.polled:
             self._move(polled)
         return True
@@ -184,28 +182,13 @@ class LogReader(UnboundedReader):
     def get_current_timestamp(self) -> Timestamp:
         """The earliest event time of the rows; of rows without one, the watermark."""
         assert self._current is not None
-        if self._current.earliest is not None:
-            return Timestamp(micros=self._current.earliest)
-        return min(self.get_watermark(), MAX_TIMESTAMP - 1)
+        return self._reported.time_of(self._current.earliest)
 
     def get_watermark(self) -> Timestamp:
-        found = self._watermarks.watermark()
-        if found is None:
-            return MIN_TIMESTAMP
-        behind = max(0, (_now() - found) // MICROS)
-        self._lag.set(behind)
-        progress.gauge(progress.WATERMARK_LAG, behind, source=self._name, reader=str(self._share.shard))
-        if found >= ENDED:
-            return MAX_TIMESTAMP if self._complete and not self._waiting else MIN_TIMESTAMP
-        self._reported = found if self._reported is None else max(found, self._reported)
-        return Timestamp(micros=found)
+        return self._reported.watermark(is_over=self._complete and not self._waiting)
 
     def get_checkpoint_mark(self) -> LogMark:
-        return LogMark(self._share, dict(self._positions), dict(self._watermarks.states), self._reported)
-
-    def _told(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """The batch with the watermark that was reported before it."""
-        return with_source_watermark(batch, MIN_TIMESTAMP.micros if self._reported is None else self._reported)
+        return LogMark(self._share, dict(self._positions), dict(self._watermarks.states), self._reported.micros)
 
     def _discover(self, log: PartitionedLog) -> None:
         if isinstance(log, ChangingLog):
@@ -265,16 +248,16 @@ class LogReader(UnboundedReader):
             self._watermarks.finish(polled.partition)
 
     def _look(self, log: PartitionedLog, partitions: list[str]) -> None:
-        now = _now()
+        at = now()
         if not partitions and not self._complete:
             self._watermarks.expect()
         if NOBODY in self._watermarks.states:
-            self._watermarks.quiet(NOBODY, now)
+            self._watermarks.quiet(NOBODY, at)
         self._looked = time.monotonic()
         waiting = self._measure(log)
         for partition in partitions:
             if waiting.get(partition) == 0:
-                self._watermarks.quiet(partition, now)
+                self._watermarks.quiet(partition, at)
             else:
                 self._watermarks.unknown(partition)
 
@@ -295,7 +278,7 @@ def _elements(found: Iterable[Polled], event_times: EventTimes) -> Iterable[_Ele
     for together in _alike(found):
         batches = [polled.batch for polled in together]
         batch = batches[0] if len(batches) == 1 else pa.concat_batches(batches)
-        times = _micros(batch, event_times)
+        times = micros_of(batch, event_times)
         latest, start = [], 0
         for polled in together:
             rows = polled.batch.num_rows
@@ -317,21 +300,3 @@ def _alike(found: Iterable[Polled]) -> list[list[Polled]]:
         groups[group].append(polled)
         after[polled.partition] = group
     return groups
-
-
-def earliest_of(batch: pa.RecordBatch, event_times: EventTimes) -> int | None:
-    """Earliest event time of a raw batch, None if none of its rows has one."""
-    earliest: int | None = pc.min(_micros(batch, event_times)).as_py()
-    return earliest
-
-
-def _micros(batch: pa.RecordBatch, event_times: EventTimes) -> pa.Array:
-    """Event times; what is no record has none in its payload."""
-    no_records = FAILURES in batch.schema.names and not batch.column(FAILURES).null_count
-    if no_records and event_times is not publish_times:
-        return pa.nulls(batch.num_rows, pa.int64())
-    return event_times(batch).cast(pa.int64())
-
-
-def _now() -> int:
-    return time.time_ns() // 1000

@@ -12,7 +12,8 @@ class StoringOptions:
     """Queues and tables that take the place of the lake's `rows/` and `aggregates/`."""
 
     rows_to: str | None = option(
-        "Queue or table that takes the rows, instead of the lake: kafka://HOST:PORT/TOPIC, or the URI of a store "
+        "Queue or table that takes the rows, instead of the lake: kafka://HOST:PORT/TOPIC, "
+        "pubsub://PROJECT/TOPIC, amqp://HOST/QUEUE, mqtt://HOST/TOPIC, or the URI of a store "
         "(docs/stores.md). Default: the lake's rows/.",
         default=None,
         group="output",

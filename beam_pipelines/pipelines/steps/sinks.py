@@ -33,7 +33,25 @@ def _kinesis(uri: Uri, schema: pa.Schema, output: str) -> beam.PTransform:
     return WriteToKinesis(uri, schema, output=output)
 
 
-QUEUES: dict[str, Write] = {"kafka": _kafka, "kinesis": _kinesis}
+def _pubsub(uri: Uri, schema: pa.Schema, output: str) -> beam.PTransform:
+    from beam_pipelines.sink.pubsub.write import WriteToPubSub
+
+    return WriteToPubSub(uri, schema, output=output)
+
+
+def _amqp(uri: Uri, schema: pa.Schema, output: str) -> beam.PTransform:
+    from beam_pipelines.sink.amqp.write import WriteToAmqp
+
+    return WriteToAmqp(uri, schema, output=output)
+
+
+def _mqtt(uri: Uri, schema: pa.Schema, output: str) -> beam.PTransform:
+    from beam_pipelines.sink.mqtt.write import WriteToMqtt
+
+    return WriteToMqtt(uri, schema, output=output)
+
+
+QUEUES: dict[str, Write] = {"amqp": _amqp, "kafka": _kafka, "kinesis": _kinesis, "mqtt": _mqtt, "pubsub": _pubsub}
 """Scheme → what writes to it: batches → Written. It counts what it wrote as WRITTEN, or as IN_PANES."""
 
 

@@ -52,9 +52,30 @@ def _kinesis(uri: Uri, contract: Contract, policy: WatermarkPolicy, dialect: Csv
     return ReadFromKinesis(uri, contract if contract.event_time else None, policy=policy, dialect=dialect)
 
 
+def _pubsub(uri: Uri, contract: Contract, policy: WatermarkPolicy, dialect: CsvDialect) -> beam.PTransform:
+    from beam_pipelines.ingest.pubsub.read import ReadFromPubSub
+
+    return ReadFromPubSub(uri, contract if contract.event_time else None, policy=policy, dialect=dialect)
+
+
+def _amqp(uri: Uri, contract: Contract, policy: WatermarkPolicy, dialect: CsvDialect) -> beam.PTransform:
+    from beam_pipelines.ingest.amqp.read import ReadFromAmqp
+
+    return ReadFromAmqp(uri, contract if contract.event_time else None, policy=policy, dialect=dialect)
+
+
+def _mqtt(uri: Uri, contract: Contract, policy: WatermarkPolicy, dialect: CsvDialect) -> beam.PTransform:
+    from beam_pipelines.ingest.mqtt.read import ReadFromMqtt
+
+    return ReadFromMqtt(uri, contract if contract.event_time else None, policy=policy, dialect=dialect)
+
+
 SOURCES: dict[str, Read] = {
+    "amqp": _amqp,
     "kafka": _kafka,
     "kinesis": _kinesis,
+    "mqtt": _mqtt,
+    "pubsub": _pubsub,
     "scripted": _scripted,
     **dict.fromkeys(STORES, _table),
 }

@@ -27,6 +27,14 @@ RUNNER = Runner(
                 "Beam's portable Spark runner takes no other sources than Impulse, so no TestStream",
             ),
         ),
+        **dict.fromkeys(
+            ("ReadFromPubSub", "ReadFromAmqp", "ReadFromMqtt"),
+            Cannot(
+                r"The ActiveBundle does not have a registered bundle finalization handler",
+                "Beam's portable Spark runner finalises no bundles, so nothing can be acknowledged "
+                "(`?acknowledge=never` reads)",
+            ),
+        ),
         "ReplayFiles": Cannot(
             r"The ActiveBundle does not have a registered bundle finalization handler",
             "Beam's portable Spark runner finalises no bundles, so no unbounded sources in Python",

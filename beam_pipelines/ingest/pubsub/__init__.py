@@ -1,0 +1,1 @@
+"""Google Pub/Sub as a source of raw batches."""

@@ -1,0 +1,1 @@
+"""MQTT 5: where a broker is and how to connect, for the source and the sink."""

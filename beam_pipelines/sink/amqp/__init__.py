@@ -1,0 +1,1 @@
+"""AMQP 0-9-1 as a sink of batches: at least once, with publisher confirms and an id in each message."""

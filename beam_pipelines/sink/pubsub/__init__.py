@@ -1,0 +1,1 @@
+"""Google Pub/Sub as a sink of batches: at least once, with an id in each message."""
