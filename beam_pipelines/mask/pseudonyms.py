@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from beam_pipelines.mask.keys import MaskKey
 
+HASH_BYTES = 32
 DIGEST_BYTES = 16
 TEXT_LENGTH = 22
 """Characters of base64url that 16 bytes take."""
@@ -72,33 +73,38 @@ def _plain(number: Decimal | float) -> str:
 
 
 def _hmac_each(messages: list[bytes | None], secret: bytes) -> list[bytes]:
-    """Return the truncated HMAC of each message; a null, which no row may point to, as zeros.
+    """Return the HMAC of each message; a null, which no row may point to, as zeros.
 
-    Copies of the two prepared hashes take 0.6 µs a message, `hmac.digest` 1.5 µs.
+    Copies of the two prepared hashes take 0.6 µs a message, `hmac.digest` 1.4 µs, a copy of an HMAC 0.75 µs.
     """
     block = (hashlib.sha256(secret).digest() if len(secret) > BLOCK_BYTES else secret).ljust(BLOCK_BYTES, b"\0")
     inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block)).copy
     outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block)).copy
-    digests = []
+    digests: list[bytes] = []
+    keep = digests.append
     for message in messages:
         if message is None:
-            digests.append(bytes(DIGEST_BYTES))
+            keep(bytes(HASH_BYTES))
             continue
         first = inner()
         first.update(message)
         second = outer()
         second.update(first.digest())
-        digests.append(second.digest()[:DIGEST_BYTES])
+        keep(second.digest())
     return digests
 
 
 def _written(digests: list[bytes], key_id: str) -> pa.Array:
-    """Write digests as `KEY_ID:` and base64url, all at once."""
+    """Write digests, truncated, as `KEY_ID:` and base64url, all at once."""
     # 16 bytes and 2 of padding are exactly 24 characters, of which the first 22 are the digest's.
-    padded = b"\0\0".join([*digests, b""])
-    coded = np.frombuffer(base64.urlsafe_b64encode(padded), np.uint8).reshape(len(digests), 24)[:, :TEXT_LENGTH]
+    padded = np.zeros((len(digests), DIGEST_BYTES + 2), np.uint8)
+    whole = np.frombuffer(b"".join(digests), np.uint8).reshape(len(digests), HASH_BYTES)
+    padded[:, :DIGEST_BYTES] = whole[:, :DIGEST_BYTES]
+    coded = np.frombuffer(base64.urlsafe_b64encode(padded.tobytes()), np.uint8).reshape(len(digests), 24)
     prefix = np.frombuffer(f"{key_id}:".encode(), np.uint8)
-    texts = np.hstack([np.broadcast_to(prefix, (len(digests), len(prefix))), coded])
     width = len(prefix) + TEXT_LENGTH
+    texts = np.empty((len(digests), width), np.uint8)
+    texts[:, : len(prefix)] = prefix
+    texts[:, len(prefix) :] = coded[:, :TEXT_LENGTH]
     offsets = np.arange(0, width * (len(digests) + 1), width, dtype=np.int32)
-    return pa.StringArray.from_buffers(len(digests), pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(texts)))
+    return pa.StringArray.from_buffers(len(digests), pa.py_buffer(offsets), pa.py_buffer(texts))

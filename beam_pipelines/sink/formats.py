@@ -14,6 +14,7 @@ from beam_pipelines.sink.avro_files import AvroFile
 from beam_pipelines.sink.dead_letter_files import to_json_lines
 from beam_pipelines.sink.encoding import Encoding
 from beam_pipelines.sink.output_file import OutputFile
+from beam_pipelines.sink.parquet_dictionaries import worth_a_dictionary
 from beam_pipelines.sink.text_files import TextFile
 
 _ORC_CODECS = {"none": "uncompressed", "gzip": "zlib"}
@@ -54,25 +55,17 @@ def create(path: str, schema: pa.Schema, encoding: Encoding, *, letters: bool = 
 
 
 class ParquetFile:
-    """A Parquet file: timestamps in microseconds, decimals of up to 18 digits as integers."""
+    """A Parquet file: timestamps in microseconds, decimals of up to 18 digits as integers.
+
+    The first rows tell which columns get dictionaries (see `worth_a_dictionary`).
+    """
 
     def __init__(self, path: str, schema: pa.Schema, encoding: Encoding) -> None:
         self.path = path
         self._schema = schema
+        self._encoding = encoding
         self._output = OutputFile(path)
-        try:
-            self._writer = pq.ParquetWriter(
-                self._output,
-                schema,
-                version="2.6",
-                compression=encoding.codec,
-                compression_level=encoding.level,
-                coerce_timestamps="us",
-                store_decimal_as_integer=True,
-            )
-        except BaseException:
-            self._output.abort()
-            raise
+        self._writer: pq.ParquetWriter | None = None
 
     @property
     def bytes(self) -> int:
@@ -80,16 +73,31 @@ class ParquetFile:
 
     def write(self, batches: Sequence[pa.RecordBatch]) -> None:
         rows = pa.Table.from_batches(batches, self._schema)
-        self._writer.write_table(rows, row_group_size=max(1, rows.num_rows))
+        self._writer_for(rows).write_table(rows, row_group_size=max(1, rows.num_rows))
 
     def close(self) -> None:
-        self._writer.close()
+        self._writer_for(self._schema.empty_table()).close()
         self._output.close()
 
     def abort(self) -> None:
         self._output.abort()
-        with contextlib.suppress(Exception):  # writes a footer, which the aborted output swallows
-            self._writer.close()
+        if self._writer is not None:
+            with contextlib.suppress(Exception):  # writes a footer, which the aborted output swallows
+                self._writer.close()
+
+    def _writer_for(self, first: pa.Table) -> pq.ParquetWriter:
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(
+                self._output,
+                self._schema,
+                version="2.6",
+                compression=self._encoding.codec,
+                compression_level=self._encoding.level,
+                use_dictionary=worth_a_dictionary(first),
+                coerce_timestamps="us",
+                store_decimal_as_integer=True,
+            )
+        return self._writer
 
 
 class OrcFile:
