@@ -29,8 +29,9 @@ from beam_pipelines.ingest.sniff import HEAD_BYTES
 
 STAGE = "ReadFiles"
 
-SPLIT_BYTES = 64 << 20
-"""Bytes of a plain file that one worker reads: under a second of reading, so that work spreads evenly."""
+SPLIT_BYTES = 16 << 20
+"""Bytes of a plain file that one worker reads: under half a second of work for all stages. A runner deals the parts
+out before it starts, so that with few of them one worker has most: of five, one of two has three."""
 
 Range = tuple[str, str, int, int | None]
 """A file, its format if that is known, and what of it is to be read: row groups of Parquet, else bytes,

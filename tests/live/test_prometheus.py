@@ -69,16 +69,16 @@ def test_a_stream_can_be_watched_while_it_runs(
     runner: str, tmp_path: Path, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flags = [] if runner == "fn_api" else [*request.getfixturevalue(f"{runner}_flags"), "--streaming"]
-    command = _told(tmp_path, 1200, "--replay", "--replay_rate", "200", *flags)
+    command = _told(tmp_path, 1200, "--replay", "--replay_rate", "400", *flags)
     codes: list[int] = []
     running = threading.Thread(target=lambda: codes.append(main(command)))
     running.start()
-    told, until = "", time.monotonic() + 10 * SECONDS  # workers of a busy machine take minutes to begin
+    told, until = "", time.monotonic() + 2 * SECONDS
     while running.is_alive() and time.monotonic() < until and not re.search(r"rows +[\d,]+ +read", told):
         if main(["top", f"{tmp_path}/lake", "--once"]) == ExitCode.OK:
             told = capsys.readouterr().out
         time.sleep(0.2)
-    running.join(10 * SECONDS)
+    running.join(2 * SECONDS)
     assert codes == [ExitCode.OK]
     assert "run r1" in told
     assert re.search(r"rows +[\d,]+ +read", told), told

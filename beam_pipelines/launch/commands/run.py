@@ -23,8 +23,9 @@ def main(argv: Sequence[str]) -> int:
     if {"-h", "--help"} & set(argv[1:]):
         arguments.pipeline_parser(entry, RUNNER_EPILOG).print_help()
         return ExitCode.OK
-    from beam_pipelines.launch import quiet
+    from beam_pipelines.launch import memory, quiet
 
+    memory.keep_freed_memory()
     with quiet.beams_log("--verbose" in argv) as said:
         request = arguments.read(entry, argv[1:], RUNNER_EPILOG)
         from beam_pipelines.launch import run
