@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from beam_pipelines.sink.lake import WriteToLake as WriteToLake
     from beam_pipelines.sink.mqtt.write import WriteToMqtt as WriteToMqtt
     from beam_pipelines.sink.pubsub.write import WriteToPubSub as WriteToPubSub
+    from beam_pipelines.sink.redis.write import WriteToRedis as WriteToRedis
     from beam_pipelines.sink.runs import RunIdentity as RunIdentity
     from beam_pipelines.transform.changes_transform import DeriveColumns as DeriveColumns
     from beam_pipelines.transform.changes_transform import ExplodeArrays as ExplodeArrays
@@ -116,6 +117,7 @@ PUBLIC = {
     "WriteToLake": "sink.lake",
     "WriteToMqtt": "sink.mqtt.write",
     "WriteToPubSub": "sink.pubsub.write",
+    "WriteToRedis": "sink.redis.write",
     "masked_schema": "mask.methods",
     "parse_contract": "contract",
     "read_contract": "contract",

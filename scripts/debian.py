@@ -21,6 +21,7 @@ PACKAGES = (
     "prometheus-pushgateway",
     "rabbitmq-server",
     "redis-server",
+    "redis-server",
     "shellcheck",
 )
 _INSTALL_SECONDS = 900

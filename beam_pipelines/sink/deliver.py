@@ -52,12 +52,20 @@ class DeliverBatches(beam.PTransform):
 
     At least once: a bundle ends when its delivery has settled, and what fails is tried again as a whole. Rows are
     counted under `stage` as WRITTEN of `output`, panes as IN_PANES by their `__rows`; those that will never be taken
-    become dead letters of the rule `refused`.
+    become dead letters of the rule `refused`. `records` makes what is sent of a batch.
     """
 
-    def __init__(self, open: Callable[[], Delivery], plan: RecordPlan, stage: str, refused: str, output: str) -> None:
+    def __init__(
+        self,
+        open: Callable[[], Delivery],
+        plan: RecordPlan,
+        stage: str,
+        refused: str,
+        output: str,
+        records: Callable[[pa.RecordBatch, RecordPlan], Records] = records_of,
+    ) -> None:
         super().__init__()
-        self._write = _Write(open, plan, stage, refused, output)
+        self._write = _Write(open, plan, stage, refused, output, records)
 
     def expand(self, batches: beam.PCollection[pa.RecordBatch]) -> Written:
         written = outcome.apply(batches, self._write, "Write")
@@ -73,9 +81,18 @@ class _Held(NamedTuple):
 
 
 class _Write(beam.DoFn):
-    def __init__(self, open: Callable[[], Delivery], plan: RecordPlan, stage: str, refused: str, output: str) -> None:
+    def __init__(
+        self,
+        open: Callable[[], Delivery],
+        plan: RecordPlan,
+        stage: str,
+        refused: str,
+        output: str,
+        records: Callable[[pa.RecordBatch, RecordPlan], Records] = records_of,
+    ) -> None:
         self._open = open
         self._plan = plan
+        self._records = records
         self._stage = stage
         self._refused = refused
         self._output = output
@@ -93,7 +110,7 @@ class _Write(beam.DoFn):
             self._delivery = self._open()
         self._held.append(_Held(batch, timestamp, window))
         self._held_bytes += batch.nbytes
-        self._delivery.send(records_of(batch, self._plan))
+        self._delivery.send(self._records(batch, self._plan))
         if self._held_bytes >= HELD_BYTES:
             yield from self.finish_bundle()
             self.start_bundle()

@@ -57,6 +57,7 @@ LEFT_OUT = {
     ("WriteToKinesis", "retries"): "the default is meant to do",
     ("WriteToMqtt", "retries"): "the default is meant to do",
     ("WriteToPubSub", "retries"): "the default is meant to do",
+    ("WriteToRedis", "retries"): "the default is meant to do",
 }
 """Parameters that YAML has not, and why."""
 

@@ -33,7 +33,7 @@ RENAMED = {
 }
 """Transforms whose names Beam YAML has for its own."""
 
-RECORD_SINKS = ("WriteToAmqp", "WriteToKafka", "WriteToKinesis", "WriteToMqtt", "WriteToPubSub")
+RECORD_SINKS = ("WriteToAmqp", "WriteToKafka", "WriteToKinesis", "WriteToMqtt", "WriteToPubSub", "WriteToRedis")
 """Sinks of records, which write raw batches too."""
 
 INPUTS = {"JoinTable": ("rows", "table"), "JoinBatches": ("left", "right")}

@@ -20,6 +20,7 @@ from beam_pipelines import (
     WriteToLake,
     WriteToMqtt,
     WriteToPubSub,
+    WriteToRedis,
 )
 from examples.embedding.orders import ORDERS, Row
 
@@ -81,4 +82,12 @@ def publish_to_mqtt(orders: Rows, uri: str) -> Rows:
     """A message of an MQTT topic for each row."""
     batches = orders | RowsToBatches(ORDERS)  # 1
     written = batches | WriteToMqtt(uri, ORDERS.schema)  # 2
+    return written.dead_letters | BatchesToRows(pa.schema([("rule", pa.string())]))  # 3
+
+
+@beam.ptransform_fn
+def serve(orders: Rows, uri: str) -> Rows:
+    """The newest row of each key, where others look it up."""
+    batches = orders | RowsToBatches(ORDERS)  # 1
+    written = batches | WriteToRedis(uri, ORDERS.schema)  # 2
     return written.dead_letters | BatchesToRows(pa.schema([("rule", pa.string())]))  # 3

@@ -35,6 +35,7 @@ from tests.conformance import (
     kept,
     kinesis_cases,
     queue_cases,
+    redis_cases,
     score_cases,
     stream_cases,
 )
@@ -568,6 +569,7 @@ CASES: dict[str, Case] = {
         *kafka_cases.CASES,
         *kinesis_cases.CASES,
         *queue_cases.CASES,
+        *redis_cases.CASES,
         *stream_cases.CASES,
         Case("lake", ("WriteToLake", "WriteDeadLetters", "FinalizeRun"), _lake, _lake_expected, _lake_found),
     )

@@ -33,6 +33,7 @@ from tests.servers.kinesis import Kinesis
 from tests.servers.mosquitto import Mqtt
 from tests.servers.pubsub import PubSub
 from tests.servers.rabbitmq import RabbitMQ
+from tests.servers.redis import Redis
 
 MODULES = (reading, judging, changing, combining, scoring, writing)
 PAGE = Path(__file__).parents[2] / "docs" / "embedding.md"
@@ -98,11 +99,12 @@ class _Servers(NamedTuple):
     pubsub: PubSub
     rabbitmq: RabbitMQ
     mosquitto: Mqtt
+    redis: Redis
 
 
 def _build(pipeline: beam.Pipeline, folder: Path, servers: _Servers) -> Iterator[tuple[str, Any, list[Any]]]:
     """Examples with what must come of them, worked out by hand."""
-    broker, kinesis, pubsub, rabbitmq, mosquitto = servers
+    broker, kinesis, pubsub, rabbitmq, mosquitto, redis = servers
     topics = [broker.topic(1), broker.topic(1)]
     (folder / "published").write_text(topics[1])
     lines = [{**each, "at": each["at"].isoformat()} for each in SAMPLE]
@@ -180,6 +182,7 @@ def _build(pipeline: beam.Pipeline, folder: Path, servers: _Servers) -> Iterator
     yield "lake", orders | writing.keep_in_lake(lake), [True]
     yield "refused", orders | writing.keep_refused(str(folder / "vault")), [3]
     yield "publish", orders | writing.publish(broker.uri(topics[1], "key=id")), []
+    yield "serve", orders | writing.serve(redis.uri(9, "key=id&order=at")), []
     yield "stream out", orders | writing.stream_out(kinesis.uri(streams[1], "key=id")), []
     yield "to pubsub", orders | writing.publish_to_pubsub(pubsub.uri(pubsub.topic())), []
     yield "to queue", orders | writing.publish_to_queue(rabbitmq.uri(rabbitmq.queue())), []
@@ -212,11 +215,12 @@ def types(
     pubsub: PubSub,
     rabbitmq: RabbitMQ,
     mosquitto: Mqtt,
+    redis: Redis,
 ) -> _Types:
     """Run all examples; each says itself if it is wrong."""
     visitor = _Types()
     folder = tmp_path_factory.mktemp("embedding")
-    servers = _Servers(broker, kinesis, pubsub, rabbitmq, mosquitto)
+    servers = _Servers(broker, kinesis, pubsub, rabbitmq, mosquitto, redis)
     with pytest.MonkeyPatch.context() as patch, beam.Pipeline("FnApiRunner") as pipeline:
         for name, value in kinesis.variables.items():
             patch.setenv(name, value)

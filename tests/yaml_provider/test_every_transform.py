@@ -25,6 +25,7 @@ from tests.servers.kinesis import Kinesis
 from tests.servers.mosquitto import Mqtt
 from tests.servers.pubsub import PubSub
 from tests.servers.rabbitmq import RabbitMQ
+from tests.servers.redis import Redis
 
 CONTRACT = """
 apiVersion: v3.1.0
@@ -68,7 +69,7 @@ def _ids(row: Any) -> Any:
 
 
 def _steps(
-    folder: Path, source: str, topic: str, card: str, streams: tuple[str, str], queues: dict[str, str]
+    folder: Path, source: str, topic: str, card: str, streams: tuple[str, str, str], queues: dict[str, str]
 ) -> dict[str, Step]:
     """The pipeline, by the names of its steps."""
     contract = str(folder / "points.odcs.yaml")
@@ -109,6 +110,7 @@ def _steps(
         "read_stream": ("ReadBatchesFromKinesis", None, {"uri": streams[0], "contract": contract}),
         "stream_points": ("DecodeBatches", "read_stream", {"contract": contract}),
         "streamed": ("WriteBatchesToKinesis", "distinct", {"uri": streams[1]}),
+        "served": ("WriteToRedis", "distinct", {"uri": streams[2]}),
         **{f"read_{name}": (reads, None, {"uri": queues[name]}) for name, (reads, _) in QUEUES.items()},
         **{
             f"publish_{name}": (writes, f"read_{name}", {"uri": f"{queues[f'{name} to']}?value=raw"})
@@ -196,6 +198,7 @@ def folder(
     pubsub: PubSub,
     rabbitmq: RabbitMQ,
     mosquitto: Mqtt,
+    redis: Redis,
 ) -> tuple[Path, str, str]:
     """Where the pipeline has run, and the topic and the stream that it wrote."""
     folder = tmp_path_factory.mktemp("every")
@@ -204,7 +207,7 @@ def folder(
     broker.produce(source, [(b"", json.dumps(point).encode(), [], 0) for point in POINTS[:3]], partition=0)
     streams = (kinesis.stream(), kinesis.stream())
     kinesis.put(streams[0], [json.dumps(point).encode() for point in POINTS[:3]])
-    uris = (kinesis.uri(streams[0], "bounded=true"), kinesis.uri(streams[1], "key=id"))
+    uris = (kinesis.uri(streams[0], "bounded=true"), kinesis.uri(streams[1], "key=id"), redis.uri(8, "key=id&order=at"))
     topics = (broker.uri(source, "bounded=true"), broker.uri(sink, "key=id"))
     pubsub.topic("points-in-yaml")
     pubsub.topic("points-on")

@@ -9,6 +9,7 @@ from typing import Literal
 import apache_beam as beam
 import pyarrow as pa
 
+from beam_pipelines import ledger
 from beam_pipelines.contract import Contract
 from beam_pipelines.errors import UsageError
 from beam_pipelines.options import as_text, specs
@@ -51,7 +52,20 @@ def _mqtt(uri: Uri, schema: pa.Schema, output: str) -> beam.PTransform:
     return WriteToMqtt(uri, schema, output=output)
 
 
-QUEUES: dict[str, Write] = {"amqp": _amqp, "kafka": _kafka, "kinesis": _kinesis, "mqtt": _mqtt, "pubsub": _pubsub}
+def _redis(uri: Uri, schema: pa.Schema, output: str) -> beam.PTransform:
+    from beam_pipelines.sink.redis.write import WriteToRedis  # here, since its client is an extra
+
+    return WriteToRedis(uri, None if output == ledger.AGGREGATES else schema, output=output)
+
+
+QUEUES: dict[str, Write] = {
+    "amqp": _amqp,
+    "kafka": _kafka,
+    "kinesis": _kinesis,
+    "mqtt": _mqtt,
+    "pubsub": _pubsub,
+    "redis": _redis,
+}
 """Scheme → what writes to it: batches → Written. It counts what it wrote as WRITTEN, or as IN_PANES."""
 
 

@@ -1,0 +1,1 @@
+"""Redis as a sink of batches: the newest row of each key, for serving."""
