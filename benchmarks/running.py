@@ -74,9 +74,8 @@ def run_once(command: Sequence[str], limit: float = LIMIT) -> Measured:
     measurer = [sys.executable, "-I", "-S", str(ROOT / "benchmarks" / "measured_run.py"), str(limit)]
     with tempfile.NamedTemporaryFile(suffix=".log") as log, _alone():
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0"}
-        done = subprocess.run(
-            [*measurer, log.name, *command], env=environment, stdout=subprocess.PIPE, text=True, check=True
-        )
+        whole = [*measurer, log.name, *command]
+        done = subprocess.run(whole, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True)
         told = json.loads(done.stdout)
         if told.pop("status"):
             raise SideFailedError(f"{' '.join(command)}\n{Path(log.name).read_text(errors='replace')[-3000:]}")
@@ -113,7 +112,8 @@ def _compared(workload: Workload, rows: int, side: str, output: Path) -> bool | 
 
 
 def _command(python: Path, side: Side, source: Path, output: Path) -> list[str]:
-    return [str(python), "-m", side.module, str(source), str(output), *side.arguments]
+    arguments = [argument.replace("{source}", str(source)) for argument in side.arguments]
+    return [str(python), "-m", side.module, str(source), str(output), *arguments]
 
 
 def _versions(side: Side) -> dict[str, str]:

@@ -12,7 +12,7 @@ class Side:
     """One implementation of a workload: a module that is run as `python -m MODULE SOURCE OUTPUT`.
 
     `environment` is a name of `environments.ENVIRONMENTS`. A slow side is run less often. `most_rows` is the largest
-    input that it is given.
+    input that it is given. `{source}` in an argument becomes the path of the source.
     """
 
     implementation: str

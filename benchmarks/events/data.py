@@ -75,12 +75,13 @@ def _bad(number: int, chance: random.Random) -> str:
     return json.dumps(good | {name: value}) + "\n"
 
 
-def file(rows: int) -> Path:
+def file(rows: int, bad_share: float = BAD_SHARE) -> Path:
     """A file of so many events, made unless it is there."""
-    path = cache.folder("benchmarks") / f"events-{rows}.jsonl"
+    share = "" if bad_share == BAD_SHARE else f"-{bad_share:.0%}-bad"
+    path = cache.folder("benchmarks") / f"events-{rows}{share}.jsonl"
     if not path.exists():
         unfinished = path.with_suffix(f".{os.getpid()}")
         with unfinished.open("w") as file:
-            file.writelines(lines(rows))
+            file.writelines(lines(rows, bad_share=bad_share))
         unfinished.rename(path)
     return path

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks import chart, comparing, goals, page, results, running
-from benchmarks.catalogue import WORKLOADS
+from benchmarks.catalogue import TOLD, WORKLOADS
 from benchmarks.results import OURS, ROOT, Measured, Result
 from benchmarks.workload import Side, Table, Workload
 
@@ -85,9 +85,21 @@ def test_outputs_that_differ_are_told_apart(
 
 def test_goals_tell_what_is_reached_what_is_missed_and_what_was_not_measured() -> None:
     told = "\n".join(goals.table([_result(OURS, 10), _result("beam_tuned", 51), _result("polars", 9)]))
-    assert "| tuned row-wise Beam | 5x ours | 5.1x | yes |" in told
-    assert "| ours against Polars | 1.0x or less | 1.11x | **no** |" in told
+    assert "| tuned row-wise Beam | 5x ours | 5.1x | 10,000,000 | yes |" in told
+    assert "| ours against Polars | 1.0x or less | 1.11x | 10,000,000 | **no** |" in told
     assert "| PySpark local[2] | 6x ours | not measured |" in told
+
+
+def test_goals_compare_at_the_most_rows_that_both_sides_were_measured_with() -> None:
+    sizes = [_result(OURS, cpu, rows) for cpu, rows in ((1, 200_000), (3, 2_000_000), (10, 10_000_000))]
+    told = "\n".join(goals.table([*sizes, _result("spark", 7, 200_000), _result("spark", 21, 2_000_000)]))
+    assert "| PySpark local[2] | 6x ours | 7.0x | 2,000,000 | yes |" in told
+
+
+def test_scoring_is_compared_by_what_a_row_more_costs() -> None:
+    row = [_result("beam_row_by_row", cpu, rows, "W4") for cpu, rows in ((5, 1_000), (54, 50_000))]
+    batch = [_result(OURS, cpu, rows, "W4") for cpu, rows in ((6, 1_000), (25.99, 2_001_000 - 1_000))]
+    assert "| 100x | 100x | 50,000 | yes |" in "\n".join(goals.table([*row, *batch]))
 
 
 def test_the_page_shows_each_result_once_and_ends_with_the_command() -> None:
@@ -106,7 +118,7 @@ def test_the_page_shows_each_result_once_and_ends_with_the_command() -> None:
 
 def test_the_page_in_the_checkout_is_that_of_the_results_in_it() -> None:
     beside, found = results.read()
-    assert page.PAGE.read_text() == page.page(beside, found, WORKLOADS), "run: python -m benchmarks --page"
+    assert page.PAGE.read_text() == page.page(beside, found, TOLD), "run: python -m benchmarks --page"
 
 
 def test_bars_are_as_long_as_their_seconds() -> None:

@@ -1,0 +1,1 @@
+"""Nothing: what Python itself takes to start."""

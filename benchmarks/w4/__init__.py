@@ -1,0 +1,1 @@
+"""W4: rows of Parquet scored by a logistic regression of scikit-learn, and written again."""

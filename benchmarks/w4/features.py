@@ -1,0 +1,3 @@
+"""What the points of W4 are made of."""
+
+FEATURES = [f"x{number}" for number in range(10)]

@@ -1,0 +1,1 @@
+"""W5: exact deduplication, and a join with a large table."""
