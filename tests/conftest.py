@@ -14,6 +14,7 @@ from tests.servers.postgresql import postgresql  # noqa: F401  a fixture
 from tests.servers.pubsub import pubsub  # noqa: F401  a fixture
 from tests.servers.rabbitmq import rabbitmq  # noqa: F401  a fixture
 from tests.servers.redis import redis  # noqa: F401  a fixture
+from tests.servers.seaweedfs import bucket, s3  # noqa: F401  fixtures
 
 # Time limits are the machine's business; the first example of a test may import or start something.
 # In CI the same examples are tried every time, so that a change is judged and not the dice.

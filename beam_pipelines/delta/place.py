@@ -125,9 +125,13 @@ class Place:
 
     def files(self) -> Any:
         """The table's folder as a file system of Arrow's; paths begin in it."""
+        return pa.fs.PyFileSystem(self.handler())
+
+    def handler(self) -> Any:
+        """The library's own access to the table's folder."""
         from deltalake.fs import DeltaStorageHandler
 
-        return pa.fs.PyFileSystem(DeltaStorageHandler(self.location, self.settings()))
+        return DeltaStorageHandler(self.location, self.settings())
 
     def settings(self) -> dict[str, str]:
         """Settings of the object store's client; reads the secrets."""

@@ -2,9 +2,9 @@
 
 Ordinary local paths are handled by the operating system's own calls, which are atomic where it
 counts and need no import of Beam; any path with a scheme (`gs://`, `s3://`, `hdfs://`) goes through
-`apache_beam.io.filesystems.FileSystems`. There `write_if_absent` and `publish` look before they write:
-two attempts at the same moment can both find nothing. Each object store's own precondition
-(if-generation-match, If-None-Match) would close that gap; Beam's interface offers none.
+`apache_beam.io.filesystems.FileSystems`. On S3 and Google Cloud Storage `write_if_absent` and `publish` of a small
+file use the store's own precondition (`preconditions`); elsewhere they look before they write: two attempts at the
+same moment can both find nothing.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from beam_pipelines.sink.preconditions import create_if_absent
+
 try:
     import fcntl
 except ImportError:  # Windows
@@ -29,6 +31,9 @@ MOVED_AT_ONCE = 100
 
 LOCK_SECONDS = 300
 """Longest wait for another process that publishes the same run: renaming 100,000 files takes seconds."""
+
+SMALL_BYTES = 16 << 20
+"""A manifest is smaller; a larger file is copied by the store itself, which no precondition guards."""
 
 _LOCK_PAUSE = 0.05  # seconds between two looks
 
@@ -108,9 +113,12 @@ def write(path: str, content: bytes, scratch: str) -> None:
 def write_if_absent(path: str, content: bytes, scratch: str) -> bool:
     """Write a file unless it is there, and say whether it was written.
 
-    Local: exclusive, and never seen half written. Remote: looks first, then writes.
+    Local: exclusive, and never seen half written. S3 and GCS: exclusive. Other remote ones: looks first, then writes.
     """
     if not is_local(path):
+        created = create_if_absent(path, content)
+        if created is not None:
+            return created
         if exists(path):
             return False
         with create(path) as file:
@@ -124,7 +132,7 @@ def publish(source: str, destination: str) -> bool:
     """Give a file a second name unless that is taken, and say whether it was given.
 
     FileNotFoundError when the source isn't there. Local: a hard link, so it is exclusive; where the
-    file system has none, and remote: looks first, then copies.
+    file system has none, and remote: looks first, then copies, a small file exclusively where `write_if_absent` is.
     """
     if is_local(destination):
         return _link(source, destination)
@@ -132,6 +140,10 @@ def publish(source: str, destination: str) -> bool:
         return False
     if not exists(source):
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), source)
+    if _remote().match([source])[0].metadata_list[0].size_in_bytes <= SMALL_BYTES:
+        created = create_if_absent(destination, read(source) or b"")
+        if created is not None:
+            return created
     _remote().copy([source], [destination])
     return True
 
@@ -257,7 +269,12 @@ def _is_locked(held: int) -> bool:
 
 def _remote() -> Any:
     from apache_beam.io.filesystems import FileSystems
+    from apache_beam.options.pipeline_options import PipelineOptions
+    from apache_beam.options.value_provider import RuntimeValueProvider
 
+    if FileSystems._pipeline_options is None and not RuntimeValueProvider.runtime_options:
+        # No pipeline has said how, as on a command line: S3's file system asks for options, if only empty ones.
+        FileSystems.set_options(PipelineOptions([]))
     return FileSystems
 
 

@@ -105,10 +105,13 @@ class Attempt:
                 shutil.copyfile(staged, copy)
             return Path(copy).replace(local).stat().st_size
         size = 0
-        with storage.open_to_read(staged) as stored, place.files().open_output_stream(path) as output:
+        # Arrow's file system would hand buffers to the stream, which takes bytes (deltalake 1.6, pyarrow 25).
+        output = place.handler()._handler.open_output_stream(path, None)
+        with storage.open_to_read(staged) as stored:
             while piece := stored.read(_COPIED_BYTES):
-                output.write(piece)
+                output.write(bytes(piece))
                 size += len(piece)
+        output.close()
         return size
 
     def _removed(self, table: Opened, added: Sequence[AddAction]) -> Iterator[RemoveAction]:
