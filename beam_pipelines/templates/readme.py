@@ -52,11 +52,12 @@ the environment variable that holds it."""
 
 _SIZING = """## Sizing and cost
 
-* **CPU.** Parsing, validation, a masked column, windows of 60 s by two keys and Parquet took about 26 CPU seconds for \
-1 GB of JSON Lines (measured: 2 million rows, 386 MB, 10 CPU seconds in one process on Beam's FnApiRunner). So 1 TB is \
-about 7 vCPU hours of work, besides the minutes that each worker takes to start.
-* **Memory.** A worker holds a few batches of at most 8 MiB and the partial aggregates of a bundle (the same run: \
-425 MB at 10 million rows). Dataflow starts one process per vCPU, so the 4 GB per vCPU of `e2-standard` machines fit.
+* **CPU.** `BENCHMARKS.md` in the repository tells (W1) how many CPU seconds parsing, validation, a masked column, \
+windows of 60 s by two keys and Parquet take in one process, for 2 and 10 million rows of 160 bytes. It grows with the \
+rows; to it come the minutes that each worker takes to start.
+* **Memory.** A worker holds a few batches of at most 8 MiB and the partial aggregates of a bundle; `BENCHMARKS.md` \
+tells what that comes to, and it doesn't grow with the rows. Dataflow starts one process per vCPU, so the 4 GB per vCPU \
+of `e2-standard` machines fit.
 * **Shuffle.** Only partial aggregates and file names are shuffled; rows are, by key, if the contract deduplicates.
 * **What it costs.** vCPU hours, GB hours of memory and disk, and GB shuffled, each times its price in your region \
 (<https://cloud.google.com/dataflow/pricing>). For small inputs the workers' start is most of it: one worker \
