@@ -31,8 +31,8 @@ def main() -> None:
     lines = [
         "# What kernels cost",
         "",
-        f"Written by `python -m benchmarks.kernels {rows}` on {datetime.date.today().isoformat()}; not by hand. CPU time "
-        f"of one process on a machine of {os.cpu_count()} cores that were busy with much else, so up to twice what an "
+        f"Written by `python -m benchmarks.kernels {rows}` on {datetime.date.today().isoformat()}; not by hand. CPU "
+        f"time of one process on a machine of {os.cpu_count()} cores that were busy with much else, so up to twice what an "
         f"idle one needs; {int(rows):,} rows.",
         "",
     ]

@@ -56,8 +56,8 @@ _SIZING = """## Sizing and cost
 windows of 60 s by two keys and Parquet take in one process, for 2 and 10 million rows of 160 bytes. It grows with the \
 rows; to it come the minutes that each worker takes to start.
 * **Memory.** A worker holds a few batches of at most 8 MiB and the partial aggregates of a bundle; `BENCHMARKS.md` \
-tells what that comes to, and it doesn't grow with the rows. Dataflow starts one process per vCPU, so the 4 GB per vCPU \
-of `e2-standard` machines fit.
+tells what that comes to, and it doesn't grow with the rows. Dataflow starts one process per vCPU, so the 4 GB per \
+vCPU of `e2-standard` machines fit.
 * **Shuffle.** Only partial aggregates and file names are shuffled; rows are, by key, if the contract deduplicates.
 * **What it costs.** vCPU hours, GB hours of memory and disk, and GB shuffled, each times its price in your region \
 (<https://cloud.google.com/dataflow/pricing>). For small inputs the workers' start is most of it: one worker \
