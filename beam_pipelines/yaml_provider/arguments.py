@@ -58,6 +58,7 @@ LEFT_OUT = {
     ("WriteToMqtt", "retries"): "the default is meant to do",
     ("WriteToPubSub", "retries"): "the default is meant to do",
     ("WriteToRedis", "retries"): "the default is meant to do",
+    ("WriteToLake", "cut"): "for the staging of tables, which WriteToTable does",
 }
 """Parameters that YAML has not, and why."""
 

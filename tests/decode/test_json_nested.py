@@ -175,7 +175,8 @@ def by_hand(field: Field, value: Any, path: str, wrong: list[str], pairs: bool =
         return [by_hand(field.children[0], each, f"{path}[{at}]", wrong, pairs) for at, each in enumerate(value)]
     if pa.types.is_map(kind) and isinstance(value, dict):
         return [
-            (key, by_hand(field.children[1], each, f"{path}[{json.dumps(key)}]", wrong)) for key, each in value.items()
+            (key, by_hand(field.children[1], each, f"{path}[{json.dumps(key)}]", wrong, pairs))
+            for key, each in value.items()
         ]
     fits = {pa.int64(): int, pa.string(): str, pa.bool_(): bool}.get(kind)
     if fits is not None and type(value) is fits and (fits is not int or -(2**63) <= value < 2**63):
