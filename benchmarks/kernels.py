@@ -32,8 +32,8 @@ def main() -> None:
         "# What kernels cost",
         "",
         f"Written by `python -m benchmarks.kernels {rows}` on {datetime.date.today().isoformat()}; not by hand. CPU "
-        f"time of one process on a machine of {os.cpu_count()} cores that were busy with much else, so up to twice what an "
-        f"idle one needs; {int(rows):,} rows.",
+        f"time of one process on a machine of {os.cpu_count()} cores that were busy with much else, so up to twice what "
+        f"an idle one needs; {int(rows):,} rows.",
         "",
     ]
     for module, (title, how) in _PARTS.items():
