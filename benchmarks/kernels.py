@@ -31,9 +31,9 @@ def main() -> None:
     lines = [
         "# What kernels cost",
         "",
-        f"Written by `python -m benchmarks.kernels {rows}` on {datetime.date.today().isoformat()}; not by hand. CPU "
-        f"time of one process on a machine of {os.cpu_count()} cores that were busy with much else, so up to twice what "
-        f"an idle one needs; {int(rows):,} rows.",
+        f"Written by `python -m benchmarks.kernels {rows}` on {datetime.date.today().isoformat()}; not by hand.",
+        f"CPU time of one process on a machine of {os.cpu_count()} cores that were busy with much else, so up to twice",
+        f"what an idle one needs; {int(rows):,} rows.",
         "",
     ]
     for module, (title, how) in _PARTS.items():
