@@ -56,7 +56,7 @@ def page(beside: Mapping[str, Any], found: Sequence[Result], workloads: Mapping[
         f"- Last measured {beside['measured']}: {machine['cores']} cores ({machine['cpu']}), "
         f"{machine['memory_gb']} GB, {machine['system']}, a virtual machine that did other work "
         "meanwhile. Ratios between sides say most.",
-        *(f"- {caveat}" for caveat in _CAVEATS),
+        *(f"- {caveat}" for caveat in (*_CAVEATS, *_missing(found, workloads))),
         "",
         "## Goals",
         f"Of W1's CPU seconds where nothing else is said; at {goals.AT:,} rows, or the most that both sides were "
@@ -76,6 +76,24 @@ def page(beside: Mapping[str, Any], found: Sequence[Result], workloads: Mapping[
     lines += ["", "## Again", "```", "make bench-quick  # a part of it, few rows, once", "make bench        # hours"]
     lines += ["python -m benchmarks W1 --rows 2000000 --sides beam_pipelines,duckdb --runs 5", "```"]
     return "\n".join(lines) + "\n"
+
+
+def _missing(found: Sequence[Result], workloads: Mapping[str, Workload]) -> list[str]:
+    """What could be measured and wasn't."""
+    there = {each.workload for each in found}
+    names = [name for name in workloads if name not in there]
+    sides = {
+        name: [side.implementation for side in workload.sides if (name, side.implementation) not in _measured(found)]
+        for name, workload in workloads.items()
+        if name in there
+    }
+    named = [f"{', '.join(missing)} of {name}" for name, missing in sides.items() if missing]
+    told = [f"There to be measured, but not measured yet: {'; '.join([*names, *named])}."] if names or named else []
+    return [*told, "Not written yet: W6 (Nexmark)."]
+
+
+def _measured(found: Sequence[Result]) -> set[tuple[str, str]]:
+    return {(each.workload, each.implementation) for each in found}
 
 
 def section(name: str, workload: Workload | None, found: Sequence[Result]) -> list[str]:

@@ -112,6 +112,7 @@ def test_the_page_shows_each_result_once_and_ends_with_the_command() -> None:
     text = page.page(beside, found, WORKLOADS)
     assert text.index("## Caveats") < text.index("## Goals") < text.index("## W1") < text.index("## kafka")
     assert text.count("| 10,000,000 | duckdb: ") == 1
+    assert "beam_yaml of W1" in text, "what wasn't measured is told"
     assert "| 5.00 | 0.50 |" in text
     assert text.rstrip().endswith("```")
 
