@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from beam_pipelines.ingest.read_dead_letters import ReadDeadLetters as ReadDeadLetters
     from beam_pipelines.ingest.read_files import ReadFiles as ReadFiles
     from beam_pipelines.ingest.replay_files import ReplayFiles as ReplayFiles
+    from beam_pipelines.ingest.tables.read import ReadFromTable as ReadFromTable
     from beam_pipelines.ingest.watch_files import WatchFiles as WatchFiles
+    from beam_pipelines.join.enrich_transform import EnrichBatches as EnrichBatches
     from beam_pipelines.join.join import AsOf as AsOf
     from beam_pipelines.join.transform import JoinBatches as JoinBatches
     from beam_pipelines.join.transform import JoinTable as JoinTable
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from beam_pipelines.sink.pubsub.write import WriteToPubSub as WriteToPubSub
     from beam_pipelines.sink.redis.write import WriteToRedis as WriteToRedis
     from beam_pipelines.sink.runs import RunIdentity as RunIdentity
+    from beam_pipelines.sink.tables.write import WriteToTable as WriteToTable
     from beam_pipelines.transform.changes_transform import DeriveColumns as DeriveColumns
     from beam_pipelines.transform.changes_transform import ExplodeArrays as ExplodeArrays
     from beam_pipelines.transform.changes_transform import FilterBatches as FilterBatches
@@ -79,6 +82,7 @@ PUBLIC = {
     "DetectAnomalies": "score.anomalies_transform",
     "DeduplicateBatches": "transform.deduplicate_transform",
     "DeriveColumns": "transform.changes_transform",
+    "EnrichBatches": "join.enrich_transform",
     "ExplodeArrays": "transform.changes_transform",
     "Field": "contract",
     "FilterBatches": "transform.changes_transform",
@@ -100,6 +104,7 @@ PUBLIC = {
     "ReadFromKinesis": "ingest.kinesis.read",
     "ReadFromMqtt": "ingest.mqtt.read",
     "ReadFromPubSub": "ingest.pubsub.read",
+    "ReadFromTable": "ingest.tables.read",
     "ReplayFiles": "ingest.replay_files",
     "RowsToBatches": "columnar.rows_transform",
     "RunIdentity": "sink.runs",
@@ -118,6 +123,7 @@ PUBLIC = {
     "WriteToMqtt": "sink.mqtt.write",
     "WriteToPubSub": "sink.pubsub.write",
     "WriteToRedis": "sink.redis.write",
+    "WriteToTable": "sink.tables.write",
     "masked_schema": "mask.methods",
     "parse_contract": "contract",
     "read_contract": "contract",

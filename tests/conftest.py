@@ -7,8 +7,10 @@ from hypothesis import settings
 
 from tests import runners
 from tests.runners import flink_flags, prism_flags  # noqa: F401  fixtures
+from tests.servers.caches import memcached_port, redis_port  # noqa: F401  fixtures
 from tests.servers.kafka import broker  # noqa: F401  a fixture
 from tests.servers.kinesis import kinesis  # noqa: F401  a fixture
+from tests.servers.mariadb import mariadb  # noqa: F401  a fixture
 from tests.servers.mosquitto import mosquitto  # noqa: F401  a fixture
 from tests.servers.postgresql import postgresql  # noqa: F401  a fixture
 from tests.servers.pubsub import pubsub  # noqa: F401  a fixture

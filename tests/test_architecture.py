@@ -42,6 +42,7 @@ ALLOWED = {
     **dict.fromkeys(STAGES, SPINE | {"contract"}),
     "ingest": SPINE | CLIENTS | {"contract", "decode"},
     "sink": SPINE | CLIENTS | {"contract"},
+    "join": SPINE | CLIENTS | {"contract", "decode"},
     **dict.fromkeys(CLIENTS, SPINE),
     # What windows are, as ingest needs what formats are: an aggregate is always one of windows.
     "aggregate": SPINE | {"contract", "window"},

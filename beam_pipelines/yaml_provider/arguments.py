@@ -62,6 +62,9 @@ LEFT_OUT = {
 }
 """Parameters that YAML has not, and why."""
 
+DESCRIBED = (("EnrichBatches", "answers"),)
+"""Parameters that are contracts of something else than the input, so that no input tells them."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Parameter:
@@ -109,6 +112,8 @@ def _as_yaml(transform: str, name: str, hint: Any) -> tuple[Role, Any, str, _Rea
     members = _members(hint)
     if (transform, name) in LEFT_OUT:
         return "left out", Any, "", _never
+    if (transform, name) in DESCRIBED:
+        return "value", str, "path of a contract", _contract
     if any(typing.get_origin(each) is beam.PCollection or each is beam.PCollection for each in members):
         return "side", Any, "", _never
     if Contract in members or pa.Schema in members:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from beam_pipelines.contract.model import Contract
 from beam_pipelines.errors import UsageError
 
-Holds = Literal["raw", "batches", "rows", "files", "ledger", "results"]
+Holds = Literal["raw", "batches", "rows", "files", "ledger", "results", "manifest"]
 
 _ATTRIBUTE = "_beam_pipelines_known"
 

@@ -258,6 +258,8 @@ class YamlStage(beam.PTransform):
             return Known("files", contract=contract, run_id=self._given.get("run_id"))
         if name in RECORD_SINKS:
             return Known("ledger")
+        if name == "WriteToTable":
+            return Known("manifest")
         if name == "CheckQuality":
             return Known("results")
         of: Contract | pa.Schema | None = self._given.get("contract") or known.of

@@ -11,6 +11,7 @@ from beam_pipelines import (
     Aggregate,
     AggregateBatches,
     BatchesToRows,
+    EnrichBatches,
     JoinBatches,
     JoinTable,
     MeasureFunnel,
@@ -34,6 +35,15 @@ def name_countries(orders: Rows) -> Rows:
     batches = orders | RowsToBatches(ORDERS)  # 1
     joined = batches | (join := JoinTable(ORDERS, table, NAMES.schema, [("country", "code")]))  # 2
     rows = joined.good | BatchesToRows(join.contract)  # 3
+    return rows | beam.Map(lambda order: (order["id"], order["name"]))
+
+
+@beam.ptransform_fn
+def ask_for_countries(orders: Rows, uri: str) -> Rows:
+    """What a store knows of a key, asked for in batches and remembered."""
+    batches = orders | RowsToBatches(ORDERS)  # 1
+    enriched = batches | (enrich := EnrichBatches(ORDERS, uri, NAMES.schema, [("country", "code")]))  # 2
+    rows = enriched.good | BatchesToRows(enrich.contract)  # 3
     return rows | beam.Map(lambda order: (order["id"], order["name"]))
 
 

@@ -17,6 +17,7 @@ from beam_pipelines import (
     ReadFromKinesis,
     ReadFromMqtt,
     ReadFromPubSub,
+    ReadFromTable,
     ReplayFiles,
     WatchFiles,
 )
@@ -91,6 +92,15 @@ def read_sensors(begin: PBegin, uri: str) -> Rows:
     raw = begin | ReadFromMqtt(uri, ORDERS)  # 1
     decoded = raw.good | DecodeBatches(ORDERS)  # 2
     return decoded | BatchesToRows(ORDERS) | beam.Map(lambda order: (order["id"], order["amount"]))  # 3
+
+
+@beam.ptransform_fn
+def read_table(begin: PBegin, uri: str) -> Rows:
+    """A table's rows, as the contract has them."""
+    raw = begin | ReadFromTable(uri, ORDERS.names)  # 1
+    decoded = raw.good | DecodeBatches(ORDERS)  # 2
+    rows = decoded | BatchesToRows(ORDERS)  # 3
+    return rows | beam.Map(lambda order: (order["id"], order["amount"]))
 
 
 @beam.ptransform_fn

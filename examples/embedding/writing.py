@@ -21,6 +21,7 @@ from beam_pipelines import (
     WriteToMqtt,
     WriteToPubSub,
     WriteToRedis,
+    WriteToTable,
 )
 from examples.embedding.orders import ORDERS, Row
 
@@ -90,4 +91,12 @@ def serve(orders: Rows, uri: str) -> Rows:
     """The newest row of each key, where others look it up."""
     batches = orders | RowsToBatches(ORDERS)  # 1
     written = batches | WriteToRedis(uri, ORDERS.schema)  # 2
+    return written.dead_letters | BatchesToRows(pa.schema([("rule", pa.string())]))  # 3
+
+
+@beam.ptransform_fn
+def store(orders: Rows, uri: str, staging: str) -> Rows:
+    """All rows in one commit of a store, which has its id."""
+    batches = orders | RowsToBatches(ORDERS)  # 1
+    written = batches | WriteToTable(uri, ORDERS.schema, staging=staging, commit_id="monday")  # 2
     return written.dead_letters | BatchesToRows(pa.schema([("rule", pa.string())]))  # 3

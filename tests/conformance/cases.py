@@ -38,6 +38,7 @@ from tests.conformance import (
     redis_cases,
     score_cases,
     stream_cases,
+    table_cases,
 )
 from tests.conformance.case import Case, Outputs
 
@@ -570,6 +571,7 @@ CASES: dict[str, Case] = {
         *kinesis_cases.CASES,
         *queue_cases.CASES,
         *redis_cases.CASES,
+        *table_cases.CASES,
         *stream_cases.CASES,
         Case("lake", ("WriteToLake", "WriteDeadLetters", "FinalizeRun"), _lake, _lake_expected, _lake_found),
     )

@@ -31,6 +31,7 @@ from tests.score.models import write_linear
 from tests.servers.kafka import Kafka
 from tests.servers.kinesis import Kinesis
 from tests.servers.mosquitto import Mqtt
+from tests.servers.postgresql import PostgreSQL
 from tests.servers.pubsub import PubSub
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.redis import Redis
@@ -100,11 +101,12 @@ class _Servers(NamedTuple):
     rabbitmq: RabbitMQ
     mosquitto: Mqtt
     redis: Redis
+    postgresql: PostgreSQL
 
 
 def _build(pipeline: beam.Pipeline, folder: Path, servers: _Servers) -> Iterator[tuple[str, Any, list[Any]]]:
     """Examples with what must come of them, worked out by hand."""
-    broker, kinesis, pubsub, rabbitmq, mosquitto, redis = servers
+    broker, kinesis, pubsub, rabbitmq, mosquitto, redis, postgresql = servers
     topics = [broker.topic(1), broker.topic(1)]
     (folder / "published").write_text(topics[1])
     lines = [{**each, "at": each["at"].isoformat()} for each in SAMPLE]
@@ -142,6 +144,13 @@ def _build(pipeline: beam.Pipeline, folder: Path, servers: _Servers) -> Iterator
     yield "sensors", pipeline | reading.read_sensors(uri), amounts
 
     yield "stream", pipeline | reading.read_stream(kinesis.uri(streams[0], "bounded=true")), amounts
+    table = postgresql.table("id bigint, at timestamptz, country text, amount float8, customer text")
+    postgresql.do(
+        f"INSERT INTO {table} SELECT id, at, country, amount, customer FROM json_populate_recordset("
+        f"NULL::{table}, '{json.dumps(lines)}')"
+    )
+    yield "table read", pipeline | reading.read_table(postgresql.uri(table)), amounts
+
     yield "watch", pipeline | reading.watch_orders(f"watch://{files}?bounded=true&settled=0"), amounts
     yield "replay", pipeline | reading.replay_orders(files), [(1, 9), (2, 9), (3, 10)]
 
@@ -169,6 +178,9 @@ def _build(pipeline: beam.Pipeline, folder: Path, servers: _Servers) -> Iterator
     yield "deduplicate", orders | changing.each_order_once(), ids
 
     yield "table", orders | combining.name_countries(), [(1, "Germany"), (2, "France"), (3, "Germany")]
+    names = postgresql.table("code text, name text", [("DE", "Germany"), ("FR", "France")])
+    asked = orders | combining.ask_for_countries(postgresql.uri(names))
+    yield "asked", asked, [(1, "Germany"), (2, "France"), (3, "Germany")]
     yield "join", orders | combining.join_two_large_inputs(), [(1, 1), (2, None), (3, 1)]
     yield "hours", orders | combining.sellings_per_hour(), [(9, "DE", 40.0), (9, "FR", 5.0), (10, "DE", 60.0)]
     yield "funnel", orders | combining.from_small_to_large(), [(2, 1, 0.5)]
@@ -181,6 +193,8 @@ def _build(pipeline: beam.Pipeline, folder: Path, servers: _Servers) -> Iterator
 
     yield "lake", orders | writing.keep_in_lake(lake), [True]
     yield "refused", orders | writing.keep_refused(str(folder / "vault")), [3]
+    stored = orders | writing.store(postgresql.uri("stored", "create=true"), str(folder / "staging"))
+    yield "stored", stored, []
     yield "publish", orders | writing.publish(broker.uri(topics[1], "key=id")), []
     yield "serve", orders | writing.serve(redis.uri(9, "key=id&order=at")), []
     yield "stream out", orders | writing.stream_out(kinesis.uri(streams[1], "key=id")), []
@@ -216,11 +230,12 @@ def types(
     rabbitmq: RabbitMQ,
     mosquitto: Mqtt,
     redis: Redis,
+    postgresql: PostgreSQL,
 ) -> _Types:
     """Run all examples; each says itself if it is wrong."""
     visitor = _Types()
     folder = tmp_path_factory.mktemp("embedding")
-    servers = _Servers(broker, kinesis, pubsub, rabbitmq, mosquitto, redis)
+    servers = _Servers(broker, kinesis, pubsub, rabbitmq, mosquitto, redis, postgresql)
     with pytest.MonkeyPatch.context() as patch, beam.Pipeline("FnApiRunner") as pipeline:
         for name, value in kinesis.variables.items():
             patch.setenv(name, value)
@@ -230,6 +245,7 @@ def types(
     lake = ds.dataset(folder / "lake" / "rows").to_table().select(["id", "at"]).to_pylist()
     assert sorted(row["id"] for row in lake) == [1, 2, 3]
     assert min(row["at"] for row in lake) == NINE
+    assert postgresql.ask("SELECT id FROM stored ORDER BY id") == [(1,), (2,), (3,)]
     published = broker.read((folder / "published").read_text())
     assert sorted(json.loads(message.value() or b"")["id"] for message in published) == [1, 2, 3]
     return visitor

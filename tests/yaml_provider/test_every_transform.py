@@ -23,6 +23,7 @@ from tests.score.models import write_linear
 from tests.servers.kafka import Kafka
 from tests.servers.kinesis import Kinesis
 from tests.servers.mosquitto import Mqtt
+from tests.servers.postgresql import PostgreSQL
 from tests.servers.pubsub import PubSub
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.redis import Redis
@@ -69,7 +70,13 @@ def _ids(row: Any) -> Any:
 
 
 def _steps(
-    folder: Path, source: str, topic: str, card: str, streams: tuple[str, str, str], queues: dict[str, str]
+    folder: Path,
+    source: str,
+    topic: str,
+    card: str,
+    streams: tuple[str, str, str],
+    queues: dict[str, str],
+    tables: tuple[str, str],
 ) -> dict[str, Step]:
     """The pipeline, by the names of its steps."""
     contract = str(folder / "points.odcs.yaml")
@@ -130,6 +137,18 @@ def _steps(
             {"files": ["written", "refused"], "quality": "quality"},
             {"output": str(folder / "lake")},
         ),
+        "stored": (
+            "WriteToTable",
+            "selected",
+            {"uri": tables[0], "staging": str(folder / "staging"), "commit_id": "a"},
+        ),
+        "read_table": ("ReadFromTable", None, {"uri": tables[1]}),
+        "table_points": ("DecodeBatches", "read_table", {"contract": str(folder / "small.odcs.yaml")}),
+        "enriched": (
+            "EnrichBatches",
+            "distinct",
+            {"uri": tables[1], "answers": str(folder / "small.odcs.yaml"), "on": "id", "take": "x as known"},
+        ),
         "exploding": ("ExplodeArrays", "carts", {"column": "items"}),
         "carts": ("DecodeBatches", "read_carts", {"contract": str(folder / "carts.odcs.yaml")}),
         "read_carts": ("ReadFiles", None, {"patterns": str(folder / "carts.jsonl")}),
@@ -156,6 +175,8 @@ _EXPECTED: dict[str, tuple[str, Shown, list[Any]]] = {
     "letters": ("letter_points", _ids, [2]),
     "positive": ("positive", _ids, [7]),
     "exploding": ("exploding", lambda row: row.items, ["a", "b"]),
+    "from table": ("table_points", lambda row: (row.id, row.x), [(1, 0.5), (2, None)]),
+    "enriched": ("enriched", lambda row: (row.id, row.known), [(1, 0.5), (2, None), (3, None)]),
     "hourly": ("hourly", lambda row: row.n, [2, 1]),
 }
 """By a name: an output of batches, what of its rows is looked at, and what that must be."""
@@ -199,6 +220,7 @@ def folder(
     rabbitmq: RabbitMQ,
     mosquitto: Mqtt,
     redis: Redis,
+    postgresql: PostgreSQL,
 ) -> tuple[Path, str, str]:
     """Where the pipeline has run, and the topic and the stream that it wrote."""
     folder = tmp_path_factory.mktemp("every")
@@ -225,7 +247,9 @@ def folder(
         "mqtt": mosquitto.uri("points-in-yaml", "bounded=true&quiet=0.5&client=yaml-in"),
         "mqtt to": mosquitto.uri("points-on"),
     }
-    steps = _steps(folder, *topics, write_linear(folder, 2.0), uris, queues)
+    known = postgresql.uri(postgresql.table("id bigint, x float8", [(1, 0.5), (2, None)]))
+    tables = (postgresql.uri("yaml_points", "create=true"), known)
+    steps = _steps(folder, *topics, write_linear(folder, 2.0), uris, queues, tables)
     assert {kind for kind, _, _ in steps.values()} | {"BatchesToRows"} == {*public(), "Create"}
     providers = {name: [beams.InlineProvider({name: getattr(transforms, name)})] for name in public()}
     with pytest.MonkeyPatch.context() as patch, beam.Pipeline("FnApiRunner") as pipeline:
@@ -243,9 +267,10 @@ def folder(
 
 
 def test_every_transform_does_in_yaml_what_it_does_in_python(
-    folder: tuple[Path, str, str], broker: Kafka, kinesis: Kinesis
+    folder: tuple[Path, str, str], broker: Kafka, kinesis: Kinesis, postgresql: PostgreSQL
 ) -> None:
     place, topic, stream = folder
+    assert postgresql.ask("SELECT id FROM yaml_points ORDER BY id") == [(1,), (2,), (3,)]
     assert sorted(ds.dataset(place / "lake" / "rows").to_table().column("id").to_pylist()) == [1, 2, 3]
     assert sorted(json.loads(message.value() or b"")["id"] for message in broker.read(topic)) == [1, 2, 3]
     assert sorted(json.loads(record["Data"])["id"] for record in kinesis.read(stream)) == [1, 2, 3]

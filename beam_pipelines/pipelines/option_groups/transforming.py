@@ -69,7 +69,8 @@ class TransformingOptions:
     join: tuple[str, ...] = option(
         "Table to look rows up in: '[left|inner|required|references] FILE [contract FILE] on KEY [= TABLE_KEY] "
         "[asof TIME [= TABLE_TIME] [within 3h]] [take (COLUMNS)]'. left keeps rows that find nothing, inner filters "
-        "them, required makes them dead letters (references: unless the key is null). Several keys stand in brackets.",
+        "them, required makes them dead letters (references: unless the key is null). Several keys stand in brackets. "
+        "FILE may be the URI of a store that is asked by key (docs/join.md).",
         default=(),
         group="transform",
         metavar="SPEC",

@@ -11,6 +11,8 @@ from beam_pipelines.contract import Contract, Mask
 from beam_pipelines.contract.field import parse_mask
 from beam_pipelines.errors import UsageError, did_you_mean
 from beam_pipelines.join.join import AsOf, How
+from beam_pipelines.join.lookups.known import LOOKUPS
+from beam_pipelines.uris import scheme_of
 from beam_pipelines.window.duration import parse_duration
 
 _WORD = r"""(?:"[^"]+"|[^\s(),=]+)"""
@@ -44,7 +46,7 @@ class JoinSpec(NamedTuple):
     @property
     def name(self) -> str:
         """The file's name, for messages and steps."""
-        return self.file.rstrip("/").rpartition("/")[2]
+        return self.file.partition("?")[0].rstrip("/").rpartition("/")[2]
 
 
 class UnpivotSpec(NamedTuple):
@@ -141,13 +143,14 @@ def parse_pivot(text: str) -> PivotSpec:
 
 
 def tables_of(joins: Iterable[str], references: Iterable[str]) -> list[str]:
-    """The files in which rows are looked up.
+    """The files in which rows are looked up; stores that are asked are none.
 
     >>> tables_of(["a.csv on b"], ["c=d.csv"])
     ['a.csv', 'd.csv']
     """
     refers = (text.partition("=")[2].split() for text in references)
-    return [*(parse_join(text).file for text in joins), *(words[0] for words in refers if words)]
+    files = [*(parse_join(text).file for text in joins), *(words[0] for words in refers if words)]
+    return [file for file in files if scheme_of(file) not in LOOKUPS]
 
 
 def parse_masks(texts: Iterable[str]) -> dict[str, Mask | None]:

@@ -15,10 +15,12 @@ import apache_beam as beam
 import pyarrow as pa
 
 from beam_pipelines.columnar.expressions import compile_expression
-from beam_pipelines.contract import Contract
+from beam_pipelines.contract import Contract, read_contract
 from beam_pipelines.contract.derived import Masks
 from beam_pipelines.decode.dialect import CsvDialect
 from beam_pipelines.errors import ExpressionError, UsageError, did_you_mean
+from beam_pipelines.join.enrich_transform import EnrichBatches
+from beam_pipelines.join.lookups.known import LOOKUPS
 from beam_pipelines.join.transform import JoinTable
 from beam_pipelines.pipelines.option_groups.transforming import TransformingOptions
 from beam_pipelines.pipelines.steps.account import Account
@@ -42,6 +44,7 @@ from beam_pipelines.transform.changes_transform import (
 from beam_pipelines.transform.deduplicate_transform import DeduplicateBatches
 from beam_pipelines.transform.derive import derivations
 from beam_pipelines.transform.pivot_transform import PivotBatches
+from beam_pipelines.uris import scheme_of
 from beam_pipelines.window.duration import parse_duration
 
 
@@ -156,6 +159,8 @@ class _Changes:
         return Rows(wide.good, pivot.contract)
 
     def _join(self, rows: Rows, spec: JoinSpec, label: str, option: str) -> Rows:
+        if scheme_of(spec.file) in LOOKUPS:
+            return self._enrich(rows, spec, label)
         table = read_table(rows.batches.pipeline, spec, self._dialect, label)
         with _naming(option):
             join = JoinTable(
@@ -172,6 +177,27 @@ class _Changes:
         self._masks_of(name for name in join.contract.names if name not in rows.contract.names)
         joined = rows.batches | f"Join {label}" >> join
         return Rows(self._account.settle(f"Unmatched {label}", joined), join.contract)
+
+    def _enrich(self, rows: Rows, spec: JoinSpec, label: str) -> Rows:
+        with _naming("join"):
+            if spec.contract is None:
+                raise UsageError(
+                    f"'{spec.name}' is asked by key, so its answers need a contract: 'URI contract FILE on …'"
+                )
+            if spec.as_of is not None:
+                raise UsageError(f"'{spec.name}' is asked by key: asof needs a table in a file")
+            enrich = EnrichBatches(
+                rows.contract,
+                spec.file,
+                read_contract(spec.contract),
+                spec.on,
+                how=spec.how,
+                take=spec.take,
+                masks={name: mask for name, mask in self._masks.items() if name not in self._derived},
+            )
+        self._masks_of(name for name in enrich.contract.names if name not in rows.contract.names)
+        enriched = rows.batches | f"Enrich {label}" >> enrich
+        return Rows(self._account.settle(f"Unmatched {label}", enriched), enrich.contract)
 
     def _derive(self, rows: Rows) -> Rows:
         with _naming("derive"):

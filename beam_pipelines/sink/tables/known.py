@@ -13,6 +13,8 @@ from beam_pipelines.uris import Uri, parse_uri
 STORES: dict[str, str] = {
     **dict.fromkeys(("delta", "delta+s3", "delta+gs", "delta+abfss"), "beam_pipelines.sink.tables.delta.table"),
     "iceberg": "beam_pipelines.sink.tables.iceberg.table",
+    "mariadb": "beam_pipelines.sink.tables.databases.mysql",
+    "mysql": "beam_pipelines.sink.tables.databases.mysql",
     "postgresql": "beam_pipelines.sink.tables.databases.postgresql",
 }
 """Scheme → module whose `table_of(uri, schema)` makes the table; imported when needed, for its client."""

@@ -6,6 +6,7 @@ A store plugs in by a line in `STORES`. Tables are new for each test.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any
 import pytest
 
 from beam_pipelines.sink.tables.known import table_of
+from tests.servers.mariadb import MariaDB
+from tests.servers.postgresql import PostgreSQL
 from tests.sink.tables.killed import ROWS
 
 Rows = list[dict[str, Any]]
@@ -93,6 +96,23 @@ def delta(options: str) -> Callable[[pytest.FixtureRequest, Path, str], Stored]:
     return make
 
 
+def postgresql(columns: str, options: str) -> Callable[[pytest.FixtureRequest, Path, str], Stored]:
+    """Tables of a PostgreSQL that the test process has started."""
+
+    def make(request: pytest.FixtureRequest, folder: Path, name: str) -> Stored:
+        server: PostgreSQL = request.getfixturevalue("postgresql")
+        # Names of folders are of one test each.
+        table = server.table(columns, name=f"{name}_{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}")
+
+        def read() -> Rows:
+            names = ("id", "country", "amount", "placed_at")
+            return [dict(zip(names, row, strict=True)) for row in server.ask(f"SELECT {', '.join(names)} FROM {table}")]
+
+        return Stored(server.uri(table, options), read)
+
+    return make
+
+
 _DELTA = (
     "deltalake.fs",
     "deltalake.transaction",
@@ -104,6 +124,24 @@ _DELTA = (
     "pandas",  # which pyarrow imports at its first use
 )
 
+_POSTGRESQL = ("adbc_driver_postgresql.dbapi", "beam_pipelines.sink.tables.databases.postgresql")
+_ORDERS = "id bigint NOT NULL, country text, amount numeric(12,2), placed_at timestamptz"
+
+
+def mariadb(request: pytest.FixtureRequest, folder: Path, name: str) -> Stored:
+    """A table of a MariaDB that the test process has started."""
+    server: MariaDB = request.getfixturevalue("mariadb")
+    columns = "id bigint PRIMARY KEY, country varchar(9), amount decimal(12,2), placed_at datetime(6)"
+    table = server.table(columns, name=f"{name}_{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}")
+
+    def read() -> Rows:
+        names = ("id", "country", "amount", "placed_at")
+        rows = server.ask(f"SELECT {', '.join(names)} FROM test.{table}")
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    return Stored(server.uri(table, "mode=upsert&version=placed_at"), read)
+
+
 STORES: dict[str, Store] = {
     "iceberg append": Store(iceberg("partition_by=day(placed_at),bucket(2, id)")),
     "iceberg upsert": Store(iceberg("mode=upsert&key=id&partition_by=country")),
@@ -111,4 +149,10 @@ STORES: dict[str, Store] = {
     "delta append": Store(delta("partition_by=country"), _DELTA),
     "delta upsert": Store(delta("mode=upsert&key=id&partition_by=country"), _DELTA),
     "delta overwrite": Store(delta("mode=overwrite&partition_by=country"), _DELTA),
+    "mariadb upsert": Store(mariadb, ("beam_pipelines.sink.tables.databases.mysql", "pymysql")),
+    "postgresql append": Store(postgresql(_ORDERS, ""), _POSTGRESQL),
+    "postgresql upsert": Store(
+        postgresql(f"{_ORDERS}, PRIMARY KEY (id)", "mode=upsert&version=placed_at"), _POSTGRESQL
+    ),
+    "postgresql replace": Store(postgresql(_ORDERS, "mode=replace"), _POSTGRESQL),
 }
