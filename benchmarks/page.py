@@ -56,7 +56,7 @@ def page(beside: Mapping[str, Any], found: Sequence[Result], workloads: Mapping[
         f"- Last measured {beside['measured']}: {machine['cores']} cores ({machine['cpu']}), "
         f"{machine['memory_gb']} GB, {machine['system']}, a virtual machine that did other work "
         "meanwhile. Ratios between sides say most.",
-        *(f"- {caveat}" for caveat in (*_CAVEATS, *_missing(found, workloads))),
+        *(f"- {caveat}" for caveat in (*beside.get("notes", []), *_CAVEATS, *_missing(found, workloads))),
         "",
         "## Goals",
         f"Of W1's CPU seconds where nothing else is said; at {goals.AT:,} rows, or the most that both sides were "

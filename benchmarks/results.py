@@ -4,7 +4,8 @@
     results.keep([results.Result("kafka", 200_000, "beam_pipelines", cpu_s=9.1, wall_s=8.0, peak_mb=410, runs=3,
                                  output_equal=True)])
 
-A run replaces its own entries; the others stay.
+A run replaces its own entries; the others stay. `notes` beside them are sentences for the page, written by hand, about
+how what stands there was measured: take out those that a new run makes untrue.
 """
 
 from __future__ import annotations
@@ -90,10 +91,11 @@ def keep(new: Iterable[Result], versions: Mapping[str, str] | None = None, path:
         "measured": datetime.date.today().isoformat(),
         "machine": machine,
         "versions": dict(sorted(known.items())),
+        "notes": beside.get("notes", []),
         "results": [dataclasses.asdict(each) for each in merged(old, new)],
     }
     unfinished = path.with_suffix(".part")
-    unfinished.write_text(json.dumps(content, indent=1) + "\n")
+    unfinished.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     unfinished.rename(path)
 
 
