@@ -58,6 +58,7 @@ ALLOWED = {
         "sink",
         "dataflow_emulator",
         "doctor",
+        "ingest_server",
         "live",
         "parity",
         "report",
@@ -73,6 +74,8 @@ ALLOWED = {
     "parity": SPINE | {"sink", "aggregate", "window"},
     # What workers of a running job write down, for people and for Prometheus.
     "live": SPINE | {"sink"},
+    # In front of a log: judges as pipelines do, and writes as a sink does. It runs no pipeline.
+    "ingest_server": SPINE | {"contract", "decode", "validate", "sink", "kafka"},
     # Streams written down as data are played to pipelines, and what comes is compared.
     "scenarios": SPINE | {"contract", "ingest", "window", "pipelines", "parity"},
     # Runs as their files tell them, for people.

@@ -34,6 +34,7 @@ COMMANDS = {
     "parity": "run a pipeline on two runners and compare what comes of it",
     "test": "play scenarios, streams written down as data, to a pipeline and compare what comes of them",
     "yaml-provider": "print the provider that makes our transforms usable from Beam YAML",
+    "ingest-server": "take records over HTTP into a Kafka topic: accepted means kept",
     "dataflow-emulator": "a local Dataflow: it takes jobs of the real DataflowRunner, and runs them",
 }
 """Each command and what it does. `contract lint` is the module `contract_lint`."""
