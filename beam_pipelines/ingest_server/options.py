@@ -10,12 +10,12 @@ from beam_pipelines.uris import secret_reference
 
 def _positive(value: float) -> None:
     if not 0 < value < float("inf"):
-        raise ValueError(f"{value} is not a positive number")
+        raise ValueError("not a positive number")
 
 
 def _port(value: int) -> None:
     if not 0 <= value < 1 << 16:
-        raise ValueError(f"{value} is not a port, from 0 (a free one) to 65535")
+        raise ValueError("not a port, from 0 (a free one) to 65535")
 
 
 @dataclasses.dataclass(frozen=True)

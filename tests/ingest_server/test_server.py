@@ -224,8 +224,8 @@ def test_the_command_tells_all_that_is_wrong_with_its_options(capsys: pytest.Cap
     told = capsys.readouterr().err
     for part in (
         "--to is required",
-        "--port: 99999 is not a port",
-        "--timeout: 0.0 is not a positive",
+        "--port: '99999': not a port",
+        "--timeout: '0': not a positive number",
         "--token: is a",
     ):
         assert part in told
