@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 
 from beam_pipelines.options import option
-from beam_pipelines.uris import secret_reference
 
 
 def _positive(value: float) -> None:
@@ -33,7 +32,6 @@ class IngestServerOptions:
     token: str | None = option(
         "Bearer token that clients have to send: env:NAME or file:PATH. Without one, only this machine is served.",
         default=None,
-        check=secret_reference,
         metavar="REFERENCE",
     )
     max_body_bytes: int = option("Longest body, unpacked.", default=4 << 20, check=_positive)

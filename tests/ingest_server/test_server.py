@@ -226,7 +226,7 @@ def test_the_command_tells_all_that_is_wrong_with_its_options(capsys: pytest.Cap
         "--to is required",
         "--port: '99999': not a port",
         "--timeout: '0': not a positive number",
-        "--token: is a",
+        "--token: is a secret",
     ):
         assert part in told
     assert "hunter2" not in told

@@ -9,13 +9,24 @@ from beam_pipelines import options
 from beam_pipelines.ingest_server.options import IngestServerOptions
 from beam_pipelines.launch import arguments
 from beam_pipelines.launch.help_texts import EPILOG, PROGRAM
+from beam_pipelines.uris import secret_reference
 
 _COMMAND = "ingest-server"
 
 
 def main(argv: Sequence[str]) -> int:
     """Serve until interrupted."""
-    asked = options.parse(IngestServerOptions, vars(_parser().parse_args(argv)), source=_COMMAND)
+    given = vars(_parser().parse_args(argv))
+    problems = []
+    try:
+        secret_reference(given.get("token") or "env:NONE")
+    except ValueError as wrong:
+        # What is no reference may be the secret: of other options, values are shown.
+        problems.append(f"--token: {wrong}")
+        del given["token"]
+    asked, others = options.examine(IngestServerOptions, given, source=_COMMAND)
+    options.refuse(problems + others)
+    assert asked is not None
     from beam_pipelines.ingest_server.serve import serve
 
     return serve(asked, sys.stdout)
