@@ -122,6 +122,11 @@ def test_the_page_in_the_checkout_is_that_of_the_results_in_it() -> None:
     assert page.PAGE.read_text() == page.page(beside, found, TOLD), "run: python -m benchmarks --page"
 
 
+def test_the_chart_is_of_the_size_that_most_sides_were_measured_at() -> None:
+    small = [_result(side, 1, 2_000_000) for side in (OURS, "duckdb", "spark")]
+    assert page.charted([*small, _result(OURS, 5), _result("duckdb", 4)]) == 2_000_000
+
+
 def test_bars_are_as_long_as_their_seconds() -> None:
     drawn = chart.bars([_result(OURS, 10), _result("a<b", 5)], "t")
     widths = [float(part.split('"')[1]) for part in drawn.split("width=")[2:]]
