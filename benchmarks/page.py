@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from benchmarks import chart, goals, results
+from benchmarks.kafka import told
 from benchmarks.results import OURS, ROOT, Result
 from benchmarks.workload import Workload
 
@@ -31,9 +32,10 @@ _CAVEATS = (
 def write() -> None:
     """Write the page and the chart from the results."""
     from benchmarks.catalogue import TOLD
+    from benchmarks.kafka import live
 
     beside, found = results.read()
-    PAGE.write_text(page(beside, found, TOLD))
+    PAGE.write_text(page({**beside, "streams": live.read()}, found, TOLD))
     drawn = [each for each in found if each.workload == "W1" and each.rows == charted(found)]
     CHART.write_text(chart.bars(drawn, f"W1, {drawn[0].rows:,} rows: CPU seconds (less is better)"))
 
@@ -72,6 +74,7 @@ def page(beside: Mapping[str, Any], found: Sequence[Result], workloads: Mapping[
         rows = [each for each in found if each.workload == name]
         if rows:
             lines += section(name, workloads.get(name), rows)
+    lines += told.section(beside.get("streams", ()))
     lines += ["## Versions", ", ".join(f"{name} {version}" for name, version in beside["versions"].items()) + "."]
     lines += ["", "## Again", "```", "make bench-quick  # a part of it, few rows, once", "make bench        # hours"]
     lines += ["python -m benchmarks W1 --rows 2000000 --sides beam_pipelines,duckdb --runs 5", "```"]
@@ -115,6 +118,6 @@ def section(name: str, workload: Workload | None, found: Sequence[Result]) -> li
         equal = {True: "yes", False: "**NO**", None: "not compared"}[each.output_equal]
         if workload and each.implementation == workload.reference and each.output_equal:
             equal = "reference"
-        told = (f"{each.rows:,}", side, f"{each.cpu_s:,.2f}", ratio, f"{each.wall_s:,.1f}", peak, each.runs, equal)
-        lines.append(f"| {' | '.join(map(str, told))} |")
+        cells = (f"{each.rows:,}", side, f"{each.cpu_s:,.2f}", ratio, f"{each.wall_s:,.1f}", peak, each.runs, equal)
+        lines.append(f"| {' | '.join(map(str, cells))} |")
     return [*lines, ""]

@@ -1,5 +1,8 @@
 """Measure the sides, interleaved:  python -m benchmarks.kafka --messages 2000000 --runs 3
 
+python -m benchmarks.kafka latency               how long windows of our stream take, at half of the highest rate held
+python -m benchmarks.kafka soak --minutes 5      whether its memory stays flat, at four fifths of that rate
+
 A broker is started beside them; its CPU isn't counted, that of each side is, with all that it starts. What comes out is
 compared with what has to, which is known from how the messages were made.
 """
@@ -19,8 +22,9 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from benchmarks import environments, page, results, running
-from benchmarks.kafka import expansion, messages
+from benchmarks.kafka import expansion, live, messages
 from benchmarks.kafka.messages import Window
+from benchmarks.kafka.rules import WINDOW_SECONDS
 from benchmarks.kafka.workload import KAFKA
 from benchmarks.results import Measured
 from benchmarks.workload import Side
@@ -34,11 +38,23 @@ _Totals = dict[Window, tuple[int, int]]
 def main() -> None:
     """Measure what is asked for, keep it, and print it."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.kafka", description=__doc__.partition(":")[0])
+    parser.add_argument("what", nargs="?", choices=("sides", "latency", "soak"), default="sides")
     parser.add_argument("--messages", type=int, default=2_000_000)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--sides", default=",".join(side.implementation for side in KAFKA.sides), help="with commas")
     parser.add_argument("--slow", default="beam_cross_language,beam_row_wise,quixstreams,bytewax", help="that run once")
+    parser.add_argument("--minutes", type=float, default=5, help="of latency and soak")
+    parser.add_argument("--rate", type=int, help="of latency and soak: messages a second, instead of a search for it")
+    parser.add_argument("--options", help="of latency and soak: of the URI that is read, instead of the benchmark's")
     asked = parser.parse_args()
+    if asked.what != "sides":
+        options = {"latency": live.QUICK, "soak": live.USUAL}[asked.what] if asked.options is None else asked.options
+        share = {"latency": 0.5, "soak": 0.8}[asked.what]
+        found = live.measure(asked.what, options, asked.rate, share, round(asked.minutes * 60 / WINDOW_SECONDS))
+        print(found)
+        live.keep(found)
+        page.write()
+        return
     sides = [side for side in KAFKA.sides if side.implementation in asked.sides.split(",")]
     pythons = {side.implementation: environments.python(side.environment) for side in sides}
     with tempfile.TemporaryDirectory(prefix="bench-kafka-") as folder, contextlib.ExitStack() as stack:

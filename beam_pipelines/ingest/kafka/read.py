@@ -13,6 +13,7 @@ from beam_pipelines.contract.model import Contract
 from beam_pipelines.decode.dialect import CsvDialect
 from beam_pipelines.ingest.kafka.log import KafkaAddress
 from beam_pipelines.ingest.kafka.starts import Start, check_start, parse_start
+from beam_pipelines.ingest.streams.bundles import BUNDLE_SECONDS, MAX_READERS, POLL_SECONDS
 from beam_pipelines.ingest.streams.event_times import TIME, EventTimes, PayloadTimes, publish_times
 from beam_pipelines.ingest.streams.read_log import ReadLog
 from beam_pipelines.ingest.streams.stream_options import StreamOptions
@@ -25,6 +26,16 @@ STAGE = "ReadFromKafka"
 
 PATIENCE = 60.0
 """Seconds after which reading up to now fails when no broker can be reached; a stream waits on."""
+
+
+def _at_least_one(number: int) -> None:
+    if number < 1:
+        raise ValueError("is not allowed: at least 1")
+
+
+def _some_seconds(seconds: float) -> None:
+    if not 0.01 <= seconds <= 3600:
+        raise ValueError("is not a number of seconds from 0.01 to 3600")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +66,21 @@ class KafkaReadOptions(StreamOptions, ConnectionOptions):
     )
     tombstones: Literal["filter", "dead_letter", "keep"] = option(
         "What becomes of messages without a value.", default="filter"
+    )
+    readers: int = option(
+        "Most readers of a stream; each has every n-th partition. A bundle may read by all, one after another.",
+        default=MAX_READERS,
+        check=_at_least_one,
+    )
+    bundle: float = option(
+        "Seconds after which a reader gives on and commits what it has read, if there is more.",
+        default=BUNDLE_SECONDS,
+        check=_some_seconds,
+    )
+    poll: float = option(
+        "Seconds that a reader pauses when it finds nothing. Flink needs 0.5 or more.",
+        default=POLL_SECONDS,
+        check=_some_seconds,
     )
 
 
@@ -119,6 +145,9 @@ class ReadFromKafka(beam.PTransform):
             bounded=self._options.bounded,
             stage=STAGE,
             tombstones=self._options.tombstones,
+            max_readers=self._options.readers,
+            bundle_seconds=self._options.bundle,
+            poll_seconds=self._options.poll,
         )
 
 

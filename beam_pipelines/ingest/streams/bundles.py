@@ -10,3 +10,6 @@ BUNDLE_SECONDS = 2.0
 
 POLL_SECONDS = 1.0
 """Pause after a poll that found nothing. Flink fails below about half a second (see docs/streams.md)."""
+
+MAX_READERS = 20
+"""Most readers that share a log's partitions: as many as Beam asks a source for."""

@@ -14,7 +14,7 @@ from beam_pipelines import outcome
 from beam_pipelines.columnar.batches import MAX_BATCH_BYTES, MAX_BATCH_ROWS
 from beam_pipelines.errors import UsageError
 from beam_pipelines.ingest.streams.account import Tombstones, account
-from beam_pipelines.ingest.streams.bundles import BUNDLE_BYTES, BUNDLE_SECONDS, POLL_SECONDS
+from beam_pipelines.ingest.streams.bundles import BUNDLE_BYTES, BUNDLE_SECONDS, MAX_READERS, POLL_SECONDS
 from beam_pipelines.ingest.streams.event_times import EventTimes, earliest_of, publish_times
 from beam_pipelines.ingest.streams.log import LogAddress
 from beam_pipelines.ingest.streams.reader import STAGE, LogSource
@@ -54,7 +54,7 @@ class ReadLog(beam.PTransform):
         bounded: bool = False,
         stage: str = STAGE,
         tombstones: Tombstones = "keep",
-        max_readers: int = 20,
+        max_readers: int = MAX_READERS,
         max_batch_rows: int = MAX_BATCH_ROWS,
         max_batch_bytes: int = MAX_BATCH_BYTES,
         bundle_bytes: int = BUNDLE_BYTES,

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import apache_beam as beam
 import pytest
+from apache_beam.io.unbounded_source import ReadFromUnboundedSource
 
 import beam_pipelines as bp
 from beam_pipelines.errors import UsageError
+from beam_pipelines.ingest.streams.reader import LogSource
 from beam_pipelines.ledger import LedgerEntry
 from beam_pipelines.outcome import Outcome
 from tests.conformance import kept
@@ -71,3 +73,29 @@ def test_a_pipeline_fails_with_what_is_wrong(broker: Kafka) -> None:
     pipeline | bp.ReadFromKafka(broker.uri("no-such-topic", "bounded=true"))
     with pytest.raises(UsageError, match="there is no topic 'no-such-topic'"):
         pipeline.run()
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("readers=0", "readers: '0': is not allowed: at least 1"),
+        ("bundle=0", "bundle: '0': is not a number of seconds from 0.01 to 3600"),
+        ("poll=nan", "poll: 'nan' is not a number"),
+        ("bundel=1", r"bundel is not an option of .* Did you mean '\?bundle'"),
+    ],
+)
+def test_how_often_results_are_given_on_is_within_bounds(option: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        bp.ReadFromKafka(f"kafka://localhost:1/clicks?{option}")
+
+
+def test_readers_bundles_and_pauses_of_a_stream_are_as_its_uri_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: dict[str, object] = {}
+
+    def reading(source: LogSource, **settings: object) -> beam.PTransform:
+        told.update(settings, readers=source.max_readers)
+        return ReadFromUnboundedSource(source, **settings)
+
+    monkeypatch.setattr("beam_pipelines.ingest.streams.read_log.ReadFromUnboundedSource", reading)
+    _ = beam.Pipeline() | bp.ReadFromKafka("kafka://localhost:1/clicks?readers=3&bundle=0.25&poll=0.5")
+    assert (told["readers"], told["max_read_time_seconds"], told["poll_interval"]) == (3, 0.25, 0.5)
