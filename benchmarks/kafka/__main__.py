@@ -44,13 +44,13 @@ def main() -> None:
     parser.add_argument("--sides", default=",".join(side.implementation for side in KAFKA.sides), help="with commas")
     parser.add_argument("--slow", default="beam_cross_language,beam_row_wise,quixstreams,bytewax", help="that run once")
     parser.add_argument("--minutes", type=float, default=5, help="of latency and soak")
-    parser.add_argument("--rate", type=int, help="of latency and soak: messages a second, instead of a search for it")
+    parser.add_argument("--rate", type=int, help="of latency and soak: messages a second")
     parser.add_argument("--options", help="of latency and soak: of the URI that is read, instead of the benchmark's")
     asked = parser.parse_args()
     if asked.what != "sides":
         options = {"latency": live.QUICK, "soak": live.USUAL}[asked.what] if asked.options is None else asked.options
-        share = {"latency": 0.5, "soak": 0.8}[asked.what]
-        found = live.measure(asked.what, options, asked.rate, share, round(asked.minutes * 60 / WINDOW_SECONDS))
+        rate = asked.rate or (round(0.8 * live.highest()) if asked.what == "soak" else None)
+        found = live.measure(asked.what, options, rate, 0.5, round(asked.minutes * 60 / WINDOW_SECONDS))
         print(found)
         live.keep(found)
         page.write()

@@ -41,10 +41,11 @@ PATH = ROOT / "benchmarks" / "kafka" / "streams.json"
 _GROUP = "bench"
 _FIRST, _MOST = 5_000, 160_000  # messages a second
 _STEP = 12.0  # seconds of one rate
-_WAITING = 3.0  # seconds of messages that may wait at the end of a step; bundles under way are part of it
+_WAITING = 3.0  # seconds of messages that may wait at the end of a step; bundles of QUICK under way are part of it
+_LATE = 30  # seconds after which the last window has come out
 _LOOK = 1.0  # seconds between looks at backlog and memory
 _LIMIT = 180.0  # seconds to start, and to work off what waits
-_SLOW = 1000  # messages a second while a step's backlog is worked off
+_SLOW = 1000  # messages a second while the job starts
 _KEPT = {  # of a topic, so that the disk isn't filled
     "segment.bytes": str(64 << 20),
     "retention.bytes": str(512 << 20),
@@ -113,10 +114,10 @@ class Running:
         return (self._folder / "job.log").read_text(errors="replace")[-3000:]
 
     def settle(self) -> None:
-        """Wait until what waits is worked off."""
-        self.clicks.rate = _SLOW
+        """Write nothing until what waits is worked off."""
+        self.clicks.rate = 0
         until = time.monotonic() + _LIMIT
-        while self.backlog() > _SLOW * _WAITING:
+        while self.backlog():
             if time.monotonic() > until:
                 raise SystemExit(f"{self.backlog():,} messages still wait after {_LIMIT:.0f} s")
             time.sleep(_LOOK)
@@ -178,7 +179,7 @@ def _running(options: str) -> Iterator[Running]:
         broker = Broker(folder / "kafka", settings={"log.retention.check.interval.ms": 5000})
         broker.start()
         stack.callback(broker.stop)
-        admin = AdminClient({"bootstrap.servers": broker.address})
+        admin = AdminClient({"bootstrap.servers": broker.address, "log_level": 2})
         topics = [
             NewTopic("in", messages.PARTITIONS, 1, config=_KEPT),
             NewTopic("out", 1, 1, config={"message.timestamp.type": "LogAppendTime"}),
@@ -203,7 +204,10 @@ def _running(options: str) -> Iterator[Running]:
 
 
 def measure(what: str, options: str, rate: int | None, share: float, windows: int) -> Streamed:
-    """Find the highest rate unless one is given, run at a share of it for so many windows, and read what came out."""
+    """Find the highest rate unless one is given, run at a share of it for so many windows, and read what came out.
+
+    The search is for options with which bundles are short: what waits is known by commits, which longer ones delay.
+    """
     with _running(options) as stream:
         highest = None
         if rate is None:
@@ -216,10 +220,10 @@ def measure(what: str, options: str, rate: int | None, share: float, windows: in
         # The window that begins after the next has the rate from its beginning on.
         since = (int(time.time()) // WINDOW_SECONDS + 2) * WINDOW_SECONDS
         until = since + windows * WINDOW_SECONDS
-        while time.time() < until + WINDOW_SECONDS:
+        while time.time() < until + _LATE:
             time.sleep(_LOOK)
             stream.backlog()
-            if time.time() > since:
+            if since < time.time() < until:
                 stream.look()
         stream.settle()
         latencies, exact = stream.windows(since, until)
@@ -247,6 +251,14 @@ def keep(one: Streamed) -> None:
     """Put a run in the place of the last of its kind."""
     runs = {each["what"]: each for each in read()} | {one.what: dataclasses.asdict(one)}
     PATH.write_text(json.dumps(list(runs.values()), indent=1) + "\n")
+
+
+def highest() -> int:
+    """The highest rate that was found last. SystemExit if none was."""
+    for run in read():
+        if run["highest_rate"]:
+            return int(str(run["highest_rate"]))
+    raise SystemExit("no highest rate is known: give --rate, or measure latency first")
 
 
 def read() -> list[dict[str, object]]:
