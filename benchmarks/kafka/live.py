@@ -168,8 +168,10 @@ class Running:
                     found[start] += total["n"]
                     latencies.append(message.timestamp()[1] / 1000 - start - WINDOW_SECONDS)
         consumer.close()
-        starts = range(since, until, WINDOW_SECONDS)
-        return latencies, all(found[start] == self.clicks.good[start] for start in starts)
+        wrong = [start for start in range(since, until, WINDOW_SECONDS) if found[start] != self.clicks.good[start]]
+        for start in wrong:
+            print(f"the window of {start} counts {found[start]:,}, not {self.clicks.good[start]:,}", flush=True)
+        return latencies, not wrong
 
 
 @contextlib.contextmanager
@@ -248,8 +250,9 @@ def measure(what: str, options: str, rate: int | None, share: float, windows: in
 
 
 def keep(one: Streamed) -> None:
-    """Put a run in the place of the last of its kind."""
-    runs = {each["what"]: each for each in read()} | {one.what: dataclasses.asdict(one)}
+    """Put a run in the place of the last of its kind and options."""
+    runs = {(each["what"], each["options"]): each for each in read()}
+    runs[one.what, one.options] = dataclasses.asdict(one)
     PATH.write_text(json.dumps(list(runs.values()), indent=1) + "\n")
 
 
@@ -262,5 +265,5 @@ def highest() -> int:
 
 
 def read() -> list[dict[str, object]]:
-    """What was measured, the last of each kind."""
+    """What was measured, the last of each kind and options."""
     return list(json.loads(PATH.read_text())) if PATH.exists() else []

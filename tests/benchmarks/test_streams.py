@@ -75,7 +75,7 @@ def test_the_page_tells_rates_latencies_and_memory_of_each_run() -> None:
     assert told.section([]) == []
 
 
-def test_what_was_measured_is_a_run_of_each_kind() -> None:
+def test_what_was_measured_is_a_run_of_each_kind_and_options() -> None:
     runs = live.read()
-    assert len({run["what"] for run in runs}) == len(runs)
+    assert len({(run["what"], run["options"]) for run in runs}) == len(runs)
     assert all(run.keys() == RUN.keys() for run in runs), json.dumps(runs)
