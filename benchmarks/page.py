@@ -31,13 +31,19 @@ _CAVEATS = (
 
 def write() -> None:
     """Write the page and the chart from the results."""
+    PAGE.write_text(current())
+    _, found = results.read()
+    drawn = [each for each in found if each.workload == "W1" and each.rows == charted(found)]
+    CHART.write_text(chart.bars(drawn, f"W1, {drawn[0].rows:,} rows: CPU seconds (less is better)"))
+
+
+def current() -> str:
+    """The page's text as the results in the checkout make it."""
     from benchmarks.catalogue import TOLD
     from benchmarks.kafka import live
 
     beside, found = results.read()
-    PAGE.write_text(page({**beside, "streams": live.read()}, found, TOLD))
-    drawn = [each for each in found if each.workload == "W1" and each.rows == charted(found)]
-    CHART.write_text(chart.bars(drawn, f"W1, {drawn[0].rows:,} rows: CPU seconds (less is better)"))
+    return page({**beside, "streams": live.read()}, found, TOLD)
 
 
 def charted(found: Iterable[Result]) -> int:

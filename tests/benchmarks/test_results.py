@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks import chart, comparing, goals, page, results, running
-from benchmarks.catalogue import TOLD, WORKLOADS
+from benchmarks.catalogue import WORKLOADS
 from benchmarks.results import OURS, ROOT, Measured, Result
 from benchmarks.workload import Side, Table, Workload
 
@@ -118,8 +118,7 @@ def test_the_page_shows_each_result_once_and_ends_with_the_command() -> None:
 
 
 def test_the_page_in_the_checkout_is_that_of_the_results_in_it() -> None:
-    beside, found = results.read()
-    assert page.PAGE.read_text() == page.page(beside, found, TOLD), "run: python -m benchmarks --page"
+    assert page.PAGE.read_text() == page.current(), "run: python -m benchmarks --page"
 
 
 def test_the_chart_is_of_the_size_that_most_sides_were_measured_at() -> None:
