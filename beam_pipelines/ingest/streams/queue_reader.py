@@ -17,7 +17,7 @@ from apache_beam.utils.timestamp import Timestamp
 
 from beam_pipelines import progress
 from beam_pipelines.columnar.coder import RecordBatchCoder
-from beam_pipelines.ingest.streams import open_queues
+from beam_pipelines.ingest.streams import open_queues, together
 from beam_pipelines.ingest.streams.event_times import EventTimes, micros_of, publish_times
 from beam_pipelines.ingest.streams.open_queues import OpenQueue
 from beam_pipelines.ingest.streams.pool import Share
@@ -44,13 +44,20 @@ class QueueSource(UnboundedSource):
     """Whether a reader's very first element is a batch without rows, which says that it began."""
     shard: int = 0
     shards: int = 1
+    stream: str = ""
+    """What several readers that were split at once have in common."""
 
     @property
     def share(self) -> Share:
         return Share(self.address, self.shard, self.shards)
 
     def split(self, desired_num_splits: int, options: Any = None) -> Iterable[QueueSource]:  # noqa: ARG002
-        return [dataclasses.replace(self, shard=shard, shards=self.readers) for shard in range(self.readers)]
+        stream = uuid.uuid4().hex if self.readers > 1 else ""
+        if stream:
+            together.expect(stream, self.readers)
+        return [
+            dataclasses.replace(self, shard=shard, shards=self.readers, stream=stream) for shard in range(self.readers)
+        ]
 
     def create_reader(self, options: Any, checkpoint_mark: QueueMark | None) -> QueueReader:  # noqa: ARG002
         return QueueReader(self, checkpoint_mark)
@@ -122,7 +129,8 @@ class QueueReader(UnboundedReader):
         self._since: list[int] = []  # what was taken since the last mark
         states = {_QUEUE: mark.state if mark else PartitionState()}
         self._watermarks = Watermarks(source.policy, states=states)
-        self._reported = Reported(self._watermarks, mark.reported if mark else None, source.address.name, source.shard)
+        reported = mark.reported if mark else None
+        self._reported = Reported(self._watermarks, reported, source.address.name, source.shard, source.stream)
         self._backlog = beam.metrics.Metrics.gauge(METRICS, f"backlog:{source.address.name}")
         self._current: pa.RecordBatch | None = None
         self._earliest: int | None = None
@@ -134,12 +142,14 @@ class QueueReader(UnboundedReader):
                     queue.forget_after(mark.chain, mark.upto)
 
     def start(self) -> bool:
+        self._reported.begin()
         if not self._begun:
             self._begun, self._current, self._earliest = True, BEGUN, None
             return True
         return self.advance()
 
     def advance(self) -> bool:
+        self._reported.begin()
         self._current = None
         if self._rests:
             self._rests = False
@@ -174,11 +184,13 @@ class QueueReader(UnboundedReader):
 
     def get_checkpoint_mark(self) -> QueueMark:
         self._since = []
+        self._reported.rest()
         state = self._watermarks.states[_QUEUE]
         return QueueMark(self._share, self._session, self._chain, self._upto, state, self._reported.micros)
 
     def close(self) -> None:
         """Give back what no mark holds: its bundle has failed."""
+        self._reported.rest()
         since, self._since = self._since, []
         if since:
             with open_queues.of_session(self._share, self._session) as queue:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
+import uuid
 from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -22,7 +23,7 @@ from apache_beam.utils.timestamp import Timestamp
 from beam_pipelines import progress
 from beam_pipelines.columnar.coder import RecordBatchCoder
 from beam_pipelines.columnar.provenance import PAYLOAD
-from beam_pipelines.ingest.streams import open_logs
+from beam_pipelines.ingest.streams import open_logs, together
 from beam_pipelines.ingest.streams.event_times import EventTimes, micros_of, publish_times
 from beam_pipelines.ingest.streams.log import ChangingLog, LogAddress, PartitionedLog, Polled
 from beam_pipelines.ingest.streams.pool import Share
@@ -56,6 +57,8 @@ class LogSource(UnboundedSource):
     """Whether a reader's very first element is a batch without rows, which says that it began."""
     shard: int = 0
     shards: int = 1
+    stream: str = ""
+    """What several readers that were split at once have in common."""
 
     @property
     def share(self) -> Share:
@@ -66,7 +69,10 @@ class LogSource(UnboundedSource):
         with open_logs.using(self.share) as log:
             there = desired_num_splits if isinstance(log, ChangingLog) else len(log.partitions())
         shards = max(1, min(desired_num_splits, self.max_readers, there))
-        return [dataclasses.replace(self, shard=shard, shards=shards) for shard in range(shards)]
+        stream = uuid.uuid4().hex if shards > 1 else ""
+        if stream:
+            together.expect(stream, shards)
+        return [dataclasses.replace(self, shard=shard, shards=shards, stream=stream) for shard in range(shards)]
 
     def create_reader(self, options: Any, checkpoint_mark: LogMark | None) -> LogReader:  # noqa: ARG002
         return LogReader(self, checkpoint_mark)
@@ -140,7 +146,9 @@ class LogReader(UnboundedReader):
         self._positions: dict[str, int] = dict(mark.positions) if mark else {}
         self._ahead = dict(self._positions)  # where to poll next: waiting elements lie between
         self._watermarks = Watermarks(source.policy, states=dict(mark.states) if mark else None)
-        self._reported = Reported(self._watermarks, mark.reported if mark else None, source.address.name, source.shard)
+        reported = mark.reported if mark else None
+        self._reported = Reported(self._watermarks, reported, source.address.name, source.shard, source.stream)
+        self._gave = False  # rows since the last mark
         self._waiting: deque[_Element] = deque()
         self._current: _Element | None = None
         self._begins = mark is None
@@ -150,12 +158,14 @@ class LogReader(UnboundedReader):
         self._backlog = beam.metrics.Metrics.gauge(METRICS, f"backlog:{source.address.name}")
 
     def start(self) -> bool:
+        self._reported.begin()
         if self._source.announces and self._begins:
             self._current = _Element(BEGUN, None, [], [])
             return True
         return self.advance()
 
     def advance(self) -> bool:
+        self._reported.begin()
         if not self._waiting:
             with open_logs.using(self._share) as log:
                 self._discover(log)
@@ -167,6 +177,7 @@ class LogReader(UnboundedReader):
             self._current = None
             return False
         element = self._waiting.popleft()
+        self._gave = True
         self._current = element._replace(batch=self._reported.told(element.batch))
         at = now()
         for partition, latest in element.latest:
@@ -185,10 +196,25 @@ class LogReader(UnboundedReader):
         return self._reported.time_of(self._current.earliest)
 
     def get_watermark(self) -> Timestamp:
-        return self._reported.watermark(is_over=self._complete and not self._waiting)
+        return self._reported.watermark(is_over=self._is_over)
+
+    @property
+    def _is_over(self) -> bool:
+        # One of several ends in a bundle without rows: the others go on without it once the runner has all of its own.
+        return self._complete and not self._waiting and not (self._gave and self._source.stream)
 
     def get_checkpoint_mark(self) -> LogMark:
+        self._gave = False
+        self._reported.rest()
         return LogMark(self._share, dict(self._positions), dict(self._watermarks.states), self._reported.micros)
+
+    def close(self) -> None:
+        """Let go of the watermark: of all, if this was the end."""
+        states = self._watermarks.states
+        if self._is_over and states and all(state.finished for state in states.values()):
+            self._reported.end()
+        else:
+            self._reported.rest()
 
     def _discover(self, log: PartitionedLog) -> None:
         if isinstance(log, ChangingLog):
@@ -275,16 +301,16 @@ class LogReader(UnboundedReader):
 
 def _elements(found: Iterable[Polled], event_times: EventTimes) -> Iterable[_Element]:
     """Join what has one schema (each CSV file may have its header), keeping each partition's order; find its times."""
-    for together in _alike(found):
-        batches = [polled.batch for polled in together]
+    for alike in _alike(found):
+        batches = [polled.batch for polled in alike]
         batch = batches[0] if len(batches) == 1 else pa.concat_batches(batches)
         times = micros_of(batch, event_times)
         latest, start = [], 0
-        for polled in together:
+        for polled in alike:
             rows = polled.batch.num_rows
             latest.append((polled.partition, pc.max(times.slice(start, rows)).as_py()))
             start += rows
-        yield _Element(batch, pc.min(times).as_py(), latest, together)
+        yield _Element(batch, pc.min(times).as_py(), latest, alike)
 
 
 def _alike(found: Iterable[Polled]) -> list[list[Polled]]:

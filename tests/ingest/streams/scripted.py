@@ -35,11 +35,13 @@ def append(folder: Path, partition: int, *seconds: int | str) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class FolderLog:
-    """The address. `ends`: whether the stream ends when all partitions have."""
+    """The address. `ends`: whether the stream ends when all partitions have. `unasked`: of these it isn't known whether
+    anything waits, as of a broker that doesn't answer."""
 
     folder: str
     ends: bool = True
     rows_per_poll: int = 2
+    unasked: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -81,7 +83,8 @@ class OpenFolderLog:
         return {each: len(self._rows(each)) for each in partitions}
 
     def backlog(self, positions: Mapping[str, int]) -> Mapping[str, int]:
-        return {each: len(self._rows(each)) - position for each, position in positions.items()}
+        known = {each: at for each, at in positions.items() if each not in self._address.unasked}
+        return {each: len(self._rows(each)) - at for each, at in known.items()}
 
     def commit(self, positions: Mapping[str, int]) -> None:
         with (self._folder / "committed").open("a") as file:
