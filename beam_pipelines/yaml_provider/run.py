@@ -37,6 +37,8 @@ def identity_of(run_id: str, pipeline: str | None) -> RunIdentity:
 def finalize(inputs: Any, given: dict[str, Any]) -> beam.PCollection[str]:
     """Apply FinalizeRun to written files; the ledgers are those of all stages that they came from."""
     collections = list(inputs.values()) if isinstance(inputs, Mapping) else [inputs]
+    if any(_holds(each, "manifest") for each in collections):
+        raise UsageError("FinalizeRun: WriteToTable commits by itself: leave its output out of the inputs")
     files = [each for each in collections if _holds(each, "files")]
     if not files and not any(_holds(each, "ledger") for each in collections):
         raise UsageError("FinalizeRun takes what WriteToLake, WriteDeadLetters and sinks of queues yield")

@@ -312,7 +312,9 @@ def _schema_of_rows(rows: beam.PCollection[Any]) -> pa.Schema:
 def _told(known: Known | None) -> str:
     if known is None:
         return "rows"
-    return {"files": "written files", "ledger": "a ledger", "results": "results"}.get(known.holds, known.holds)
+    return {"files": "written files", "ledger": "a ledger", "results": "results", "manifest": "a manifest"}.get(
+        known.holds, known.holds
+    )
 
 
 class _Fail(beam.DoFn):

@@ -25,5 +25,7 @@ class Case:
     """What is in the folder, if not what was kept of the outputs."""
     streaming: bool = False
     """A stream: a job of its own, with `--streaming`."""
+    about: str = ""
+    """What of it the case is about, where several cases are about the same transforms."""
     needs: str | None = None
     """What of `tests.runners.OPT_OUTS` it needs, if that may be left out."""

@@ -34,6 +34,7 @@ from tests.conformance import (
     kafka_cases,
     kept,
     kinesis_cases,
+    lakehouse_cases,
     queue_cases,
     redis_cases,
     score_cases,
@@ -572,6 +573,7 @@ CASES: dict[str, Case] = {
         *queue_cases.CASES,
         *redis_cases.CASES,
         *table_cases.CASES,
+        *lakehouse_cases.CASES,
         *stream_cases.CASES,
         Case("lake", ("WriteToLake", "WriteDeadLetters", "FinalizeRun"), _lake, _lake_expected, _lake_found),
     )

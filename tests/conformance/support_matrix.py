@@ -39,7 +39,8 @@ def _rows() -> Iterator[tuple[str, list[str]]]:
         yield f"`{pipeline}`", []
     for case in CASES.values():
         what = ", ".join(f"`{name}`" for name in case.proves)
-        yield (f"{what}, panes under TestStream" if case.streaming else what), [case.name]
+        about = "panes under TestStream" if case.streaming else case.about
+        yield (f"{what}, {about}" if about else what), [case.name]
 
 
 def _mark(runner: str, cases: list[str], footnotes: list[str]) -> str:

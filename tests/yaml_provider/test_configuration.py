@@ -72,6 +72,7 @@ def test_the_command_prints_the_provider(capsys: pytest.CaptureFixture[str]) -> 
         ("FilterBatches", {}, "FilterBatches needs 'where' (text)"),
         ("DecodeBatches", {}, "DecodeBatches needs 'contract' (path of a contract)"),
         ("DecodeBatches", {"contract": 7}, "contract: 7 is not text"),
+        ("WriteToTable", {"uri": "delta:///t", "staging": "s"}, "WriteToTable needs 'commit_id' (text)"),
         ("MaskBatches", {"contract": "none.yaml"}, "none.yaml"),
         ("DeduplicateBatches", {"shards": "four"}, "shards: 'four': expected `int`, got `str`"),
         ("DeduplicateBatches", {"keep": "middle"}, "keep: 'middle': invalid enum value 'middle'"),
@@ -157,6 +158,15 @@ def test_sinks_of_different_runs_are_refused() -> None:
         _ = (one, two) | beam.Flatten() | transforms.FinalizeRun(output="lake")
     with pytest.raises(UsageError, match="different runs, a, c"):
         _ = one | "other" >> transforms.FinalizeRun(output="lake", run_id="c")
+
+
+def test_a_table_that_is_committed_by_itself_is_no_part_of_a_run(tmp_path: Path) -> None:
+    orders = _orders(beam.Pipeline("FnApiRunner"))
+    uri = f"delta://{tmp_path}/orders?create=true"
+    written = orders | transforms.WriteToTable(uri=uri, staging=str(tmp_path), commit_id="one")
+    files = orders | transforms.WriteToLake(output="lake", folder="rows")
+    with pytest.raises(UsageError, match="FinalizeRun: WriteToTable commits by itself: leave its output out"):
+        _ = {"files": files, "table": written} | transforms.FinalizeRun(output="lake")
 
 
 def test_outputs_have_the_types_of_batches_and_of_rows() -> None:

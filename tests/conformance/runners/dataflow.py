@@ -19,7 +19,15 @@ def _start(folder: Path) -> Iterator[Chosen]:
     for name in ("setup.py", "pyproject.toml", "LICENSE"):
         shutil.copy(ROOT / name, package)
     shutil.copytree(ROOT / "beam_pipelines", package / "beam_pipelines", ignore=shutil.ignore_patterns("__pycache__"))
-    packages = ["confluent-kafka[schemaregistry]", "redis", "scikit-learn"]
+    packages = [
+        "adbc-driver-postgresql",
+        "confluent-kafka[schemaregistry]",
+        "deltalake",
+        "psycopg[binary]",
+        "pyiceberg[sql-sqlite]",
+        "redis",
+        "scikit-learn",
+    ]
     with DataflowEmulator(prism=prism.binary(), worker_packages=packages, worker_variables=CREDENTIALS) as emulator:
         flags = [*emulator.flags(), "--temp_location=gs://dataflow/conformance", f"--setup_file={package}/setup.py"]
         yield Chosen(flags, emulator.environment())

@@ -23,12 +23,11 @@ from pyiceberg.manifest import (
 from pyiceberg.schema import Schema
 from pyiceberg.types import LongType, StringType
 
-from beam_pipelines import Contract, DecodeBatches, Field, ValidateBatches
+from beam_pipelines import Contract, DecodeBatches, Field, ReadFromTable, ValidateBatches
 from beam_pipelines.columnar.provenance import RECORD
 from beam_pipelines.errors import UsageError
 from beam_pipelines.ingest.tables import iceberg
 from beam_pipelines.ingest.tables.known import table_of
-from beam_pipelines.ingest.tables.read import ReadFromTable
 from tests.sink.tables.killed import ROWS, batch
 from tests.sink.tables.shop import Shop
 

@@ -14,11 +14,10 @@ import pyarrow as pa
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
-from beam_pipelines import Contract, DecodeBatches, Field, ValidateBatches
+from beam_pipelines import Contract, DecodeBatches, Field, ReadFromTable, ValidateBatches
 from beam_pipelines.errors import UsageError
 from beam_pipelines.ingest.tables.conditions import parse_condition
 from beam_pipelines.ingest.tables.known import table_of
-from beam_pipelines.ingest.tables.read import ReadFromTable
 from tests.servers.postgresql import PostgreSQL
 
 ROWS = 5_000

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
+from beam_pipelines import WriteToTable
 from beam_pipelines.errors import UsageError
 from beam_pipelines.sink import committed_manifest
 from beam_pipelines.sink.tables import known
-from beam_pipelines.sink.tables.write import WriteToTable
 from tests.sink.tables import shelf
 
 SCHEMA = pa.schema([("id", pa.int64()), ("note", pa.string())])

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
+from beam_pipelines import WriteToTable
 from beam_pipelines.errors import UsageError
 from beam_pipelines.sink.tables.known import table_of
-from beam_pipelines.sink.tables.write import WriteToTable
 from tests.servers.postgresql import PostgreSQL
 from tests.sink.tables.staging import commit, refused, staged
 
