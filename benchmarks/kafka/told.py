@@ -17,8 +17,8 @@ _SAYS = (
     "stages behind it (window, then write), which take longer on a busy machine. Prism has no checkpoint interval; "
     "Flink wasn't measured.",
     "Counts that aren't exact: Prism 2.77 takes for the watermark that of the reader whose bundle ended last, not the "
-    "least, so that rows of the others may come late. Late rows have an output of their own, which this job doesn't "
-    "write, and weren't counted; with `readers=1` there is nothing that Prism could mistake.",
+    "least, so that rows of others came late. That run is from before the readers of a process told the least of "
+    "theirs; it wasn't repeated since. One reader never had that.",
 )
 
 
