@@ -6,6 +6,7 @@ from pathlib import Path
 
 from scripts import flink_cluster
 from tests.conformance.runners.declare import Chosen, Runner
+from tests.conformance.runners.flink import CANNOT
 
 
 @contextmanager
@@ -14,4 +15,4 @@ def _start(folder: Path) -> Iterator[Chosen]:
         yield Chosen(flags)
 
 
-RUNNER = Runner("flink_cluster", "Flink 1.19 cluster, worker pool", _start, needs="Flink")
+RUNNER = Runner("flink_cluster", "Flink 1.19 cluster, worker pool", _start, needs="Flink", cannot=CANNOT)
