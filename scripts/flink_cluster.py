@@ -70,9 +70,9 @@ def running(folder: Path) -> Iterator[list[str]]:
         "taskmanager.memory.jvm-overhead.max": "192m",
         "taskmanager.memory.task.heap.size": "512m",
         "taskmanager.memory.task.off-heap.size": "64m",
-        "taskmanager.memory.managed.size": "256m",
-        "taskmanager.memory.network.min": "256m",
-        "taskmanager.memory.network.max": "256m",
+        "taskmanager.memory.managed.size": "1g",
+        "taskmanager.memory.network.min": "384m",
+        "taskmanager.memory.network.max": "384m",
     }
     (folder / "config.yaml").write_text("".join(f"{name}: {value}\n" for name, value in settings.items()))
     with contextlib.ExitStack() as stack:

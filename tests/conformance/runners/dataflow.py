@@ -23,6 +23,8 @@ def _start(folder: Path) -> Iterator[Chosen]:
         "adbc-driver-postgresql",
         "confluent-kafka[schemaregistry]",
         "deltalake",
+        "paho-mqtt",
+        "pika",
         "psycopg[binary]",
         "pyiceberg[sql-sqlite]",
         "redis",

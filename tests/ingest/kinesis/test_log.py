@@ -213,6 +213,7 @@ def test_an_iterator_that_expired_is_opened_again_and_what_retention_took_is_tol
 
 
 def test_a_stream_made_anew_is_read_from_its_beginning_and_told(kinesis: Kinesis) -> None:
+    made = time.time()
     stream = kinesis.stream()
     kinesis.put(stream, _numbers(0, 5))
     source = _source(kinesis.uri(stream))
@@ -220,8 +221,11 @@ def test_a_stream_made_anew_is_read_from_its_beginning_and_told(kinesis: Kinesis
     _read(reader, 5)
     mark = _mark_of(reader, source)
     open_logs.close_all()
+    while time.time() < made + 5:  # sequence numbers tell streams of a name apart by the second they were made in
+        time.sleep(0.1)
     kinesis.client.delete_stream(StreamName=stream)
-    time.sleep(0.1)
+    gone = kinesis.client.get_waiter("stream_not_exists")
+    gone.wait(StreamName=stream, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
     kinesis.stream(1, stream)
     kinesis.put(stream, _numbers(5, 5))
     found = _read(_reader(source, mark), 6)
