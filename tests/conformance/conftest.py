@@ -70,7 +70,8 @@ def on(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory)
     folder = tmp_path_factory.mktemp(runner.name)
     with contextlib.ExitStack() as stack:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
-        for name, value in CREDENTIALS.items():  # of workers that are started here too
+        told = {name: value for name, value in servers.items() if name == queue_cases.PUBSUB}
+        for name, value in {**CREDENTIALS, **told}.items():  # of workers that are started here too
             patch.setenv(name, value)
         yield Started(runner, stack.enter_context(runner.start(folder)), folder, servers)
 

@@ -1,11 +1,13 @@
 """The real DataflowRunner on the local Dataflow emulator: workers have only what was staged, on Prism."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from beam_pipelines.dataflow_emulator import DataflowEmulator
+from beam_pipelines.pubsub.connection import EMULATOR
 from scripts import prism
 from tests.conformance.jobs import ROOT
 from tests.conformance.runners.declare import Chosen, Runner
@@ -30,7 +32,9 @@ def _start(folder: Path) -> Iterator[Chosen]:
         "redis",
         "scikit-learn",
     ]
-    with DataflowEmulator(prism=prism.binary(), worker_packages=packages, worker_variables=CREDENTIALS) as emulator:
+    # Workers have nothing of this process: Pub/Sub's clients would look for Google's.
+    told = {**CREDENTIALS, **{name: os.environ[name] for name in (EMULATOR,) if name in os.environ}}
+    with DataflowEmulator(prism=prism.binary(), worker_packages=packages, worker_variables=told) as emulator:
         flags = [*emulator.flags(), "--temp_location=gs://dataflow/conformance", f"--setup_file={package}/setup.py"]
         yield Chosen(flags, emulator.environment())
 
