@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests import runners
 from tests.runners import flink_flags, prism_flags  # noqa: F401  fixtures
@@ -20,7 +20,12 @@ from tests.servers.seaweedfs import bucket, s3  # noqa: F401  fixtures
 
 # Time limits are the machine's business; the first example of a test may import or start something.
 # In CI the same examples are tried every time, so that a change is judged and not the dice.
-settings.register_profile("beam_pipelines", deadline=None, derandomize="CI" in os.environ)
+settings.register_profile(
+    "beam_pipelines",
+    deadline=None,
+    derandomize="CI" in os.environ,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("beam_pipelines")
 
 
