@@ -57,7 +57,7 @@ def test_the_bill_of_materials_names_all_that_is_installed_and_nothing_else(buil
 def test_it_is_small_and_a_change_of_our_code_is_a_small_layer(layers: list[int]) -> None:
     dependencies = max(layers)
 
-    assert sum(layers) < 1200 * MEGABYTE
+    assert sum(layers) < 1500 * MEGABYTE  # some 220 MB of them are the clients of stores and queues
     assert sum(layers[layers.index(dependencies) + 1 :]) < 10 * MEGABYTE
 
 
