@@ -11,7 +11,9 @@ from beam_pipelines.uris import Uri, parse_uri
 STORES: dict[str, str] = {
     **dict.fromkeys(("delta", "delta+s3", "delta+gs", "delta+abfss"), "beam_pipelines.ingest.tables.delta"),
     "iceberg": "beam_pipelines.ingest.tables.iceberg",
-    "postgresql": "beam_pipelines.ingest.tables.postgresql",
+    "mariadb": "beam_pipelines.ingest.tables.databases.mysql",
+    "mysql": "beam_pipelines.ingest.tables.databases.mysql",
+    "postgresql": "beam_pipelines.ingest.tables.databases.postgresql",
 }
 """Scheme → module whose `table_of(uri, columns)` makes the table; imported when needed, for its client."""
 

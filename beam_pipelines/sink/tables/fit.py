@@ -47,6 +47,10 @@ def _of_column(values: pa.Array, column: Column) -> list[tuple[str, str, list[in
         fits = np.ones(len(values), np.bool_)
         fits[rows] = False
         values = pc.if_else(pa.array(fits), values, None)
+    if column.finite and pa.types.is_floating(values.type):
+        rows = _true(pc.invert(pc.is_finite(values)))
+        if rows:
+            told.append((DOES_NOT_FIT, "is no number that the table takes", rows))
     if column.longest is not None or column.pattern is not None or not column.nul or column.json:
         told += _of_text(values if values.type == column.type else values.cast(column.type), column)
     return told

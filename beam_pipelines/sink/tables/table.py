@@ -48,6 +48,8 @@ class Column:
     """Whether a text may hold the character NUL."""
     json: bool = False
     """Whether texts are JSON."""
+    finite: bool = False
+    """Whether a number has to be one: no NaN, no infinity."""
 
 
 @dataclasses.dataclass(frozen=True)

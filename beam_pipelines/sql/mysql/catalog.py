@@ -53,6 +53,11 @@ class ColumnType:
         return {"float": pa.float32(), "double": pa.float64(), "date": pa.date32()}.get(self.kind)
 
     @property
+    def boolean(self) -> bool:
+        """Whether it may be what MySQL calls BOOLEAN, which is a number of one digit."""
+        return self.text == "tinyint(1)"
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """Values of an enumeration."""
         if self.kind != "enum":
@@ -69,6 +74,8 @@ class TableDescription:
     keys: tuple[tuple[str, ...], ...]
     has_primary_key: bool
     rows: int
+    """About how many there are; 0 of a view."""
+    bytes: int
 
     def column(self, name: str, option: str, server: Server) -> ColumnType:
         """A column. UsageError, which says of what option it is the value, if there is none."""
@@ -91,19 +98,30 @@ SELECT index_name, column_name, sub_part IS NOT NULL FROM information_schema.sta
 WHERE table_schema = %s AND table_name = %s AND non_unique = 0
 ORDER BY index_name <> 'PRIMARY', index_name, seq_in_index
 """
-_ROWS = "SELECT coalesce(table_rows, 0) FROM information_schema.tables WHERE table_schema = %s AND table_name = %s"
+_SIZE = (
+    "SELECT coalesce(table_rows, 0), coalesce(data_length, 0) FROM information_schema.tables "
+    "WHERE table_schema = %s AND table_name = %s"
+)
 _NEAR = "SELECT table_name FROM information_schema.tables WHERE table_schema = %s ORDER BY 1 LIMIT 50"
 
 
-def describe(session: Session, name: Name, server: Server) -> TableDescription:
+def describe(session: Session, name: Name, server: Server, hint: str = "") -> TableDescription:
     """Look a table up. UsageError with the nearest there is if there is none."""
-    columns = session.ask(_COLUMNS, *name)
-    if not columns:
+    found = find(session, name)
+    if found is None:
         tables = [row[0] for row in session.ask(_NEAR, name.schema)]
         raise UsageError(
             f"{server.endpoint}: there is no table '{name.table}' in '{name.schema}', or {server.who} may not see it."
-            f"{did_you_mean(name.table, tables)}"
+            f"{did_you_mean(name.table, tables)}{hint}"
         )
+    return found
+
+
+def find(session: Session, name: Name) -> TableDescription | None:
+    """Look a table up; None if there is none, or it is hidden from us."""
+    columns = session.ask(_COLUMNS, *name)
+    if not columns:
+        return None
     keys: dict[str, list[str]] = {}
     partial = set()
     for index, column, is_prefix in session.ask(_KEYS, *name):
@@ -111,10 +129,12 @@ def describe(session: Session, name: Name, server: Server) -> TableDescription:
         if is_prefix or column is None:
             partial.add(index)
     whole = {index: tuple(found) for index, found in keys.items() if index not in partial}
+    rows, size = session.ask(_SIZE, *name)[0]
     return TableDescription(
         name,
         tuple(ColumnType(*(*row[:7], bool(row[7]), bool(row[8]), bool(row[9]))) for row in columns),
         tuple(whole.values()),
         "PRIMARY" in whole,
-        int(session.ask(_ROWS, *name)[0][0]),
+        int(rows),
+        int(size),
     )

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import ssl
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from beam_pipelines.errors import UsageError
@@ -140,9 +140,9 @@ class Session:
         """How many rows a statement changed."""
         return int(self.cursor.execute(statement, values or None))
 
-    def insert(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
-        """Insert rows, many with one statement."""
-        self.cursor.executemany(statement, rows)
+    def ask_for_texts(self) -> None:
+        """From here on values that aren't bytes come as the texts that the server tells."""
+        self.connection.decoders = {}
 
     def commit(self) -> None:
         self.connection.commit()

@@ -90,6 +90,57 @@ def test_values_of_every_type_are_what_they_were(mariadb: MariaDB, tmp_path: Pat
     assert set(empty) == {None}
 
 
+def test_a_table_is_made_of_the_schema(mariadb: MariaDB, tmp_path: Path) -> None:
+    schema = pa.schema(
+        [
+            pa.field("key", pa.string(), nullable=False),
+            ("small", pa.int8()),
+            ("whole", pa.uint64()),
+            ("real", pa.float64()),
+            ("money", pa.decimal128(20, 2)),
+            ("yes", pa.bool_()),
+            ("raw", pa.binary()),
+            ("day", pa.date32()),
+            ("at", pa.timestamp("us", "UTC")),
+            ("tags", pa.list_(pa.string())),
+            ("word", pa.dictionary(pa.int32(), pa.string())),
+        ]
+    )
+    row = {
+        "key": "K\\'",
+        "small": -1,
+        "whole": 2**64 - 1,
+        "real": 0.1,
+        "money": decimal.Decimal("1.50"),
+        "yes": True,
+        "raw": b"\x00\xff'\\",
+        "day": NOON.date(),
+        "at": NOON.replace(year=2052),
+        "tags": ["x", 'y"'],
+        "word": "w",
+    }
+    uri = mariadb.uri("made", "create=true&mode=upsert&key=key")
+    others = [{"key": "k\\'"}, {"key": "k" * 191}, {"key": "n", "real": float("nan")}]
+    rows = pa.Table.from_pylist([row, *others], schema)
+    refusals = [(2, "table.too_long"), (3, "table.does_not_fit")]
+    assert refused(uri, rows) == refusals
+    for number in range(2):
+        commit(uri, tmp_path, rows[:2], id=f"run-{number}")
+        assert refused(uri, rows) == refusals
+    found, empty = mariadb.ask("SELECT * FROM test.made")
+    expected = {**row, "at": NOON.replace(year=2052, tzinfo=None), "yes": 1, "tags": '["x","y\\""]'}
+    assert dict(zip(schema.names, found, strict=True)) == expected
+    assert empty == ("k\\'", *[None] * 10)
+
+
+def test_rows_of_many_statements_are_one_commit(mariadb: MariaDB, tmp_path: Path) -> None:
+    rows = pa.table({"id": pa.array(range(5_000), pa.int64()), "note": ["x" * 1_000] * 5_000})
+    commit(mariadb.uri("wide_rows", "create=true"), tmp_path, rows)
+    assert mariadb.ask("SELECT count(*), sum(id), sum(length(note)) FROM test.wide_rows") == [
+        (5_000, sum(range(5_000)), 5_000_000)
+    ]
+
+
 def test_rows_that_a_column_cannot_take_are_told_one_by_one(mariadb: MariaDB) -> None:
     table = mariadb.table("a tinyint unsigned, b varchar(3), c decimal(4,1), d int NOT NULL, e datetime, f enum('x')")
     good = {"a": 1, "b": "äöü", "c": "12.5", "d": 1, "e": NOON.replace(tzinfo=None), "f": "x"}
@@ -145,7 +196,6 @@ def test_what_is_wrong_is_told_without_values(
     assert "there is no table 'nowhere' in 'test'" in error(mariadb.uri("nowhere"))
     assert "names no table: write mariadb://USER@HOST:PORT/DATABASE/TABLE" in error("mariadb://root@localhost/x")
     assert "has to be the table's one and only" in error(mariadb.uri(table, "mode=upsert&key=id"))
-    assert "?create: a table of MySQL isn't made here" in error(mariadb.uri(table, "create=true"))
     with pytest.raises(
         UsageError, match=r"a row has a key that another row has already \('by_note'\) \[1062\]"
     ) as raised:

@@ -13,21 +13,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from beam_pipelines.errors import UsageError
-from beam_pipelines.ingest.tables.conditions import parse_condition
-from beam_pipelines.options import option
+from beam_pipelines.ingest.tables.databases.options import (
+    SAMPLE_ROWS,
+    ReadOptions,
+    part_text,
+    parts_for,
+    read_condition,
+)
 from beam_pipelines.sql.names import Name, literal, quoted
 from beam_pipelines.sql.postgresql import failures
 from beam_pipelines.sql.postgresql.catalog import ColumnType, TableDescription, describe, missing, shown
 from beam_pipelines.sql.postgresql.connection import ConnectionOptions, Server, Session
 from beam_pipelines.uris import Uri, read_options
-
-PART_BYTES = 64 << 20
-"""Bytes of a table in one part, on the server's disk: some seconds of reading."""
-
-MAX_PARTS = 1_000
-
-SAMPLE_ROWS = 30_000
-"""Rows by which ranges are chosen, about; of few parts each is then within some percent of its share."""
 
 _PAGE_BYTES = 8 << 10
 _FIRST, _LAST = date.min, date.max
@@ -39,42 +36,15 @@ _IN_ORDER = ("int2", "int4", "int8", "date", "timestamp", "timestamptz")
 
 
 @dataclasses.dataclass(frozen=True)
-class PostgresReadOptions(ConnectionOptions):
+class PostgresReadOptions(ReadOptions, ConnectionOptions):
     """Options of a `postgresql://` URI that is read."""
-
-    parts: int | None = option("In how many parts the table is read. Default: one for each 64 MiB.", default=None)
-    split: str | None = option(
-        "Column by whose ranges the table is split. Default: the primary key if it is a number or a time, else where "
-        "rows are stored.",
-        default=None,
-    )
-    where: str | None = option("Condition of the rows that are read, in SQL, without subqueries.", default=None)
-    watermark: str | None = option(
-        "Column that grows with each change, such as updated_at: only rows after ?after are read.", default=None
-    )
-    after: str | None = option(
-        "The watermark that was read up to before. Default: rows are read from the first on.", default=None
-    )
-    until: str | None = option(
-        "The watermark up to which rows are read, itself included. Default: the greatest when reading starts.",
-        default=None,
-    )
 
 
 def table_of(uri: Uri, columns: tuple[str, ...] | None) -> PostgresTable:
     """The table that a `postgresql://` URI names. UsageError for options that contradict each other."""
     options = read_options(uri, PostgresReadOptions)
     server, name = Server.of(uri, options)
-    if options.watermark is None and (options.after or options.until):
-        raise uri.refuse("?after and ?until are for nothing without ?watermark=COLUMN")
-    if options.parts is not None and not 1 <= options.parts <= MAX_PARTS:
-        raise uri.refuse(f"?parts: {options.parts} is not allowed: 1 to {MAX_PARTS:,}")
-    if options.parts == 1 and options.split:
-        raise uri.refuse("?split is for nothing with ?parts=1")
-    try:
-        condition = None if options.where is None else parse_condition(options.where, "postgres")
-    except ValueError as wrong:
-        raise uri.refuse(f"?where: {wrong}") from None
+    condition = read_condition(uri, options, "postgres")
     return PostgresTable(uri.address, server, name, columns, options, condition)
 
 
@@ -149,15 +119,15 @@ class PostgresTable:
         split = self._split(described)
         count = self._count(session, described, split)
         if count == 1:
-            return [_text(shared)]
+            return [part_text(shared)]
         if split is not None:
             bounds = [None, *self._bounds(session, described, split, count, shared), None]
-            return [_text({**shared, "split": split.name, "range": each}) for each in itertools.pairwise(bounds)]
+            return [part_text({**shared, "split": split.name, "range": each}) for each in itertools.pairwise(bounds)]
         pages = -(-self._bytes(session, described) // _PAGE_BYTES)
         step = max(1, -(-pages // count))
         starts = list(range(0, max(1, pages), step))
         ends: list[int | None] = [*starts[1:], None]
-        return [_text({**shared, "pages": pair}) for pair in zip(starts, ends, strict=True)]
+        return [part_text({**shared, "pages": pair}) for pair in zip(starts, ends, strict=True)]
 
     def _described(self, session: Session) -> TableDescription:
         described = describe(session, self.table)
@@ -180,7 +150,7 @@ class PostgresTable:
             return self.options.parts
         if split is None and described.kind not in "rmp":
             return 1
-        return min(MAX_PARTS, max(1, round(self._bytes(session, described) / PART_BYTES)))
+        return parts_for(self._bytes(session, described))
 
     def _bytes(self, session: Session, described: TableDescription) -> int:
         """Of a partitioned table those of its largest partition by pages: a range of pages is one of each partition."""
@@ -277,10 +247,6 @@ def _selected(kind: ColumnType) -> str:
 
 def _value(text: str, kind: ColumnType) -> str:
     return f"CAST({literal(text)} AS {kind.text})"
-
-
-def _text(part: dict[str, Any]) -> str:
-    return json.dumps(part, separators=(",", ":"))
 
 
 def _plain_batches(reader: pa.RecordBatchReader, name: str) -> Iterator[pa.RecordBatch]:
