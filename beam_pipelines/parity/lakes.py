@@ -13,7 +13,7 @@ from beam_pipelines import dead_letters
 from beam_pipelines.parity.diff import Difference, compare, shown
 from beam_pipelines.parity.streams import final_aggregates, final_counts, is_stream
 from beam_pipelines.sink import read_dead_letters, runs, storage
-from beam_pipelines.sink.commit import absolute
+from beam_pipelines.sink.care.inventory import where
 from beam_pipelines.sink.partitions import values_of
 
 _COUNT_TYPE = pa.int64()
@@ -92,7 +92,7 @@ def files_of(side: Side, folder: str) -> pa.Table:
 
 def _file(side: Side, path: str) -> pa.Table:
     """The rows of a file, with the partition's values as they are spelt in its path."""
-    with storage.open_to_read(absolute(side.output, path)) as file:
+    with storage.open_to_read(where(side.output, path)) as file:
         table = pq.read_table(file)
     for name, value in values_of(path).items():
         table = table.append_column(name, pa.repeat(pa.scalar(value, pa.string()), table.num_rows))

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from beam_pipelines.errors import UsageError
 from beam_pipelines.sink import runs, storage
-from beam_pipelines.sink.care.inventory import manifests, of_care
+from beam_pipelines.sink.care.inventory import manifests, of_care, where
 
 LAUNCH = "launch.json"
 """Beside the manifest: what only the launcher knows, such as the engine that really ran."""
@@ -63,7 +63,7 @@ class Run:
         """Open the folder's Parquet files, one after the other."""
         for file in self.files(folder):
             if file["path"].endswith(".parquet"):
-                with storage.open_to_read(self._path(file["path"])) as content:
+                with storage.open_to_read(where(self.output, file["path"])) as content:
                     yield pq.ParquetFile(content)
 
     def table(self, folder: str, columns: Sequence[str], most_rows: int) -> pa.Table:
@@ -80,10 +80,6 @@ class Run:
                     return pa.Table.from_batches(batches)
         wanted = pa.schema([field.remove_metadata() for field in schema if field.name in columns])
         return pa.Table.from_batches(batches) if batches else wanted.empty_table().select(list(columns))
-
-    def _path(self, path: str) -> str:
-        inside = storage.is_local(path) and not path.startswith("/")
-        return f"{storage.root_of(self.output)}/{path}" if inside else path
 
 
 def load(output: str, run_id: str | None = None) -> Run:

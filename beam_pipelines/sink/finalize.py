@@ -54,6 +54,8 @@ class FinalizeRun(beam.PTransform):
     `tables` says which folders' files are the rows of a table instead (`StageForTable`): when the run balances, and
     before its files are published, they are committed to it under the run's id.
 
+    `compact_every`: seconds after which a stream compacts what it has published, again and again; None: never.
+
     `before_commit` is called when the run balances, and may refuse it by a UsageError; a stream doesn't call it.
     `clock` tells the time that the manifest is created at; `at_step` is called between the steps of the
     commit (tests kill the process there). They must be picklable.
@@ -75,12 +77,14 @@ class FinalizeRun(beam.PTransform):
         *,
         max_dead_letter_rate: float | None = None,
         tables: Mapping[str, Table] | None = None,
+        compact_every: float | None = None,
         before_commit: Callable[[], None] = nothing_to_check,
         clock: Callable[[], datetime] = utc_now,
         at_step: AtStep = no_step,
     ) -> None:
         super().__init__()
         self._tables = dict(tables or {})
+        self._compact_every = compact_every
         self._before_commit = before_commit
         self._max_dead_letter_rate = max_dead_letter_rate
         self._output = storage.root_of(output)
@@ -101,7 +105,7 @@ class FinalizeRun(beam.PTransform):
         run = dataclasses.replace(self._run, engine={"runner": runner, **self._run.engine}, graph=outline(pipeline))
         if not all(each.is_bounded for each in (*files, *ledgers)):
             return (tuple(files), tuple(ledgers)) | "Stream" >> CommitStream(
-                self._output, run, self._tables, self._clock
+                self._output, run, self._tables, self._compact_every, self._clock
             )
         records = [pipeline | "Once" >> beam.Create([_SEED]).with_output_types(_Record)]
         if ledgers:

@@ -8,7 +8,8 @@ in the lake is what records name. When the stream ends, the records become the r
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -21,6 +22,8 @@ from beam_pipelines.sink.runs import BalanceError, RunIdentity
 from beam_pipelines.sink.tables.committing import apart, commit_to_tables
 from beam_pipelines.sink.tables.table import Table
 
+_READERS = 16
+
 
 class StreamRecord(NamedTuple):
     """What a bundle wrote: an id that no other bundle has, its files and its ledger entries."""
@@ -28,10 +31,13 @@ class StreamRecord(NamedTuple):
     id: str
     files: tuple[WrittenFile, ...]
     entries: tuple[LedgerEntry, ...]
+    in_tables: tuple[str, ...] = ()
+    """Folders whose files' rows were committed to tables, so that the lake doesn't have them."""
 
     def to_json(self) -> str:
         """Text from which `from_json` makes the record again."""
-        return json.dumps({"id": self.id, "files": self.files, "entries": self.entries}, separators=(",", ":"))
+        told = {"id": self.id, "files": self.files, "entries": self.entries, "in_tables": self.in_tables}
+        return json.dumps(told, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> StreamRecord:
@@ -43,7 +49,8 @@ class StreamRecord(NamedTuple):
         """
         content: Mapping[str, Any] = json.loads(text)
         files = tuple(WrittenFile(*file) for file in content["files"])
-        return cls(content["id"], files, tuple((tuple(key), rows) for key, rows in content["entries"]))
+        entries = tuple((tuple(key), rows) for key, rows in content["entries"])
+        return cls(content["id"], files, entries, tuple(content.get("in_tables", ())))
 
 
 def publish(
@@ -67,15 +74,31 @@ def publish(
             pass
         filled = {folder: table for folder, table in (tables or {}).items() if staged.get(folder)}
         commit_to_tables(run_id, staged, filled, commit_id=f"{run_id}-{record.id}")
+        record = record._replace(in_tables=tuple(tables or ()))
         storage.write_if_absent(path, record.to_json().encode() + b"\n", _scratch(output, run_id))
 
 
 def published(output: str, run_id: str) -> Iterator[StreamRecord]:
     """The records of a stream that goes on, or went on until it was stopped."""
-    for path in storage.list_below(_folder(output, run_id)):
-        content = storage.read(path)
-        if content is not None:
-            yield StreamRecord.from_json(content.decode())
+    return _read(storage.list_below(_folder(output, run_id)))
+
+
+def begun(output: str) -> dict[str, Iterator[StreamRecord]]:
+    """Run id and records of each stream of a lake that goes on, was stopped, or is just ending."""
+    found: dict[str, list[str]] = {}
+    root = f"{storage.root_of(output)}/{runs.RUNS}/"
+    for path in storage.list_below(root.removesuffix("/")):
+        run_id, _, rest = path.removeprefix(root).partition("/")
+        if rest.startswith("stream/"):
+            found.setdefault(run_id, []).append(path)
+    return {run_id: _read(paths) for run_id, paths in found.items()}
+
+
+def _read(paths: Sequence[str]) -> Iterator[StreamRecord]:
+    with ThreadPoolExecutor(_READERS) as readers:
+        for content in readers.map(storage.read, paths):
+            if content is not None:
+                yield StreamRecord.from_json(content.decode())
 
 
 def balance_at_end(output: str, run_id: str, rest: Iterable[StreamRecord]) -> Balance:

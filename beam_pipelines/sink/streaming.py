@@ -18,6 +18,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_pipelines.ledger import LedgerEntry
 from beam_pipelines.sink import live_numbers, stream_commits
+from beam_pipelines.sink.care import tending
 from beam_pipelines.sink.folder_writer import WrittenFile
 from beam_pipelines.sink.runs import RunIdentity
 from beam_pipelines.sink.stream_commits import StreamRecord
@@ -52,16 +53,24 @@ class CommitStream(beam.PTransform):
     are named by no record. Readers see a bundle's files about one checkpoint interval later.
 
     On a runner that never finalises bundles (Flink without checkpoints) all is published at the end of the stream.
+    With `compact_every` the process that publishes makes few files of many, so many seconds after it published; readers
+    who follow manifests and records (`lake files`) see each row once all the while.
     At the end the balance is checked, as FinalizeRun does; BalanceError fails the job.
     """
 
     def __init__(
-        self, output: str, run: RunIdentity, tables: Mapping[str, Table], clock: Callable[[], datetime]
+        self,
+        output: str,
+        run: RunIdentity,
+        tables: Mapping[str, Table],
+        compact_every: float | None,
+        clock: Callable[[], datetime],
     ) -> None:
         super().__init__()
         self._output = output
         self._run = run
         self._tables = tables
+        self._compact_every = compact_every
         self._clock = clock
 
     def expand(
@@ -85,7 +94,9 @@ class CommitStream(beam.PTransform):
             | "Records" >> beam.ParDo(_Records()).with_output_types(tuple[bytes, str])
             | "Keep" >> beam.ParDo(_Keep()).with_output_types(_Said)
             | "Publish"
-            >> beam.ParDo(_Publish(self._output, self._run, self._tables, self._clock)).with_output_types(str)
+            >> beam.ParDo(
+                _Publish(self._output, self._run, self._tables, self._compact_every, self._clock)
+            ).with_output_types(str)
         )
 
 
@@ -180,11 +191,17 @@ class _Keep(beam.DoFn):
 
 class _Publish(beam.DoFn):
     def __init__(
-        self, output: str, run: RunIdentity, tables: Mapping[str, Table], clock: Callable[[], datetime]
+        self,
+        output: str,
+        run: RunIdentity,
+        tables: Mapping[str, Table],
+        compact_every: float | None,
+        clock: Callable[[], datetime],
     ) -> None:
         self._output = output
         self._run = run
         self._tables = tables
+        self._compact_every = compact_every
         self._clock = clock
         self._named = (output, run.run_id)
 
@@ -209,6 +226,8 @@ class _Publish(beam.DoFn):
 
     def _publish(self, records: list[StreamRecord]) -> None:
         stream_commits.publish(self._output, self._run.run_id, records, self._tables)
+        if self._compact_every is not None and any(file.rows for record in records for file in record.files):
+            tending.tend(self._output, self._run.run_id, self._compact_every)
         ids = {record.id for record in records}
         _Process.done |= ids
         _Process.failed -= ids

@@ -21,7 +21,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from beam_pipelines.sink import committed_manifest, stream_commits
+from beam_pipelines.errors import UsageError
+from beam_pipelines.sink import committed_manifest
+from beam_pipelines.sink.care.inventory import LiveFile, live_files, published
 from scripts import flink_cluster
 
 ROOT = Path(__file__).parents[2]
@@ -92,19 +94,21 @@ def _hour(at: datetime.datetime) -> str:
     return at.replace(minute=0, second=0, microsecond=0).isoformat()
 
 
-def left(lake: Path, run_id: str) -> Left:
-    """Read what the manifest names, or, of a stream that goes on, the records."""
-    manifest = committed_manifest(str(lake), run_id)
-    if manifest is not None:
-        files = [(file["folder"], lake / file["path"]) for file in manifest["files"]]
-    else:
-        records = list(stream_commits.published(str(lake), run_id))
-        files = [(file.folder, lake / file.path) for record in records for file in record.files if file.rows]
+def left(lake: Path) -> Left:
+    """Read what readers find who follow the manifest, or the records of a stream that goes on."""
+    found = None
+    while found is None:
+        with contextlib.suppress(FileNotFoundError):  # a compaction has just replaced it
+            found = _left(lake)
+    return found
+
+
+def _left(lake: Path) -> Left:
     rows: Counter[int] = Counter()
     hours: Counter[tuple[str, str]] = Counter()
     letters = late = 0
-    for folder, path in files:
-        table = pq.read_table(path, partitioning=None)
+    for file in _files(lake):
+        folder, table = file.folder, pq.read_table(lake / file.path, partitioning=None)
         if folder == "rows":
             rows.update(table["number"].to_pylist())
         elif folder == "aggregates":
@@ -119,6 +123,13 @@ def left(lake: Path, run_id: str) -> Left:
         else:
             letters += table.num_rows
     return Left(rows, hours, letters, late)
+
+
+def _files(lake: Path) -> list[LiveFile]:
+    try:
+        return live_files(published(str(lake)))
+    except UsageError:  # nothing has been published yet
+        return []
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,7 +197,7 @@ def run(folder: Path, lake: Path, cluster: Cluster, *, ends: bool, kill_at: Sequ
             if committed_manifest(str(lake), "r") is not None:
                 ended = True
             elif not ends and not waiting:
-                found = left(lake, "r")
+                found = left(lake)
                 ended = sum(found.hours.values()) >= ROWS and sum(found.rows.values()) >= ROWS
             if job.poll() is not None and not ended:
                 ended = committed_manifest(str(lake), "r") is not None
@@ -194,7 +205,7 @@ def run(folder: Path, lake: Path, cluster: Cluster, *, ends: bool, kill_at: Sequ
             time.sleep(0.25)
         if ended and not ends:
             time.sleep(2 * CHECKPOINT_MS / 1000)  # would more come than there is?
-    return Trial(left(lake, "r"), ended, time.monotonic() - began, kills, log.read_text(errors="replace"))
+    return Trial(left(lake), ended, time.monotonic() - began, kills, log.read_text(errors="replace"))
 
 
 def _is_reading(lake: Path) -> bool:
@@ -209,6 +220,7 @@ def _job(folder: Path, lake: Path, cluster: Cluster, ends: bool, log: Path) -> I
         *("--contract", f"{folder}/visits.odcs.yaml", "--output", str(lake), "--run_id", "r"),
         *("--window", "fixed:1h", "--group_by", "user", "--aggregate", "count(*) as visits"),
         *("--replay", "--replay_rate", str(RATE), "--idle_after", "3s", f"--replay_ends={str(ends).lower()}"),
+        *("--compact_every", "4s"),
         *(*cluster.flags, "--streaming", f"--checkpointing_interval={CHECKPOINT_MS}", f"--job_name={name}"),
         "--finish_bundle_before_checkpointing",
     ]

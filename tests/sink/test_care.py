@@ -18,6 +18,7 @@ from beam_pipelines.sink import storage
 from beam_pipelines.sink.care import compacting, inventory, rolling_back, vacuuming
 from beam_pipelines.sink.care.changing import STEPS, finish_others
 from beam_pipelines.sink.runs import OutputError, RunIdentity
+from beam_pipelines.sink.stream_commits import StreamRecord
 from tests.sink.attempts import COUNTRIES, GOOD, attempt
 from tests.sink.care import RUNS, change, fill
 
@@ -132,7 +133,7 @@ def test_a_vacuum_deletes_what_nobody_needs_and_only_when_it_is_old(tmp_path):
     stream = tmp_path / "lake/_runs/stream-1"
     for place in (stream / "stream/a.json", stream / "tmp/rows/z.parquet", tmp_path / "lake/rows/stream-1-a.parquet"):
         place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(b"{}")
+        place.write_text(StreamRecord("a", (), ()).to_json())
     now = datetime.now(timezone.utc)
     assert vacuuming.unneeded(lake, now, timedelta(days=7)) == []
     alive = (tmp_path / "lake/_runs/alive/tmp/rows/y.parquet").stat().st_mtime + 8 * 86_400

@@ -26,6 +26,7 @@ COMMANDS = {
     "dead-letters cat": "print refused rows as JSON Lines",
     "dead-letters replay": "run refused rows again, as they were, patched, or under a newer contract",
     "lake history": "list the runs of a lake, and how much of each is still read",
+    "lake files": "list the files that hold a lake's rows now, those of running streams too",
     "lake compact": "make few large files of many small ones",
     "lake rollback": "take a run back",
     "lake vacuum": "delete what nobody needs any more",

@@ -16,13 +16,14 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("output", metavar="OUTPUT", help="The --output of the runs.")
     parser.add_argument("--json", action="store_true", help="a line of JSON for each")
     asked = parser.parse_args(argv)
-    from beam_pipelines.sink.care.inventory import history, manifests
+    from beam_pipelines.sink.care.inventory import history, published
 
-    for line in history(manifests(asked.output)):
+    for line in history(published(asked.output)):
         if asked.json:
             print(json.dumps(line))
             continue
         replaced = f", replaced {line['replaced']:,} files" if line["replaced"] else ""
         read = f"{line['read']:,} read ({line['bytes']:,} bytes)"
-        print(f"{line['created']}  {line['run_id']}  {line['pipeline']}: {line['files']:,} files, {read}{replaced}")
+        created = line["created"] or "has not ended".ljust(20)
+        print(f"{created}  {line['run_id']}  {line['pipeline']}: {line['files']:,} files, {read}{replaced}")
     return ExitCode.OK

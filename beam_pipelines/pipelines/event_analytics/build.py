@@ -52,4 +52,4 @@ def build(pipeline: beam.Pipeline, options: EventAnalyticsOptions) -> dict[str, 
     else:
         write_to(rows, options.rows_to, "rows", schema, account, contract)
     aggregates = write_aggregates(rows, schema, contract, options, options.aggregates_to, account)
-    return {"rows": rows, **aggregates, "manifest": account.close()}
+    return {"rows": rows, **aggregates, "manifest": account.close(compact_every=options.compact_every)}

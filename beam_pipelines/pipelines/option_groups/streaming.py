@@ -55,6 +55,13 @@ class StreamingOptions:
         metavar="DURATION",
         check=_duration,
     )
+    compact_every: str | None = option(
+        "How often a stream makes few large Parquet files of its many small ones in the lake: 10m, 1h. Default: never.",
+        default=None,
+        group="stream",
+        metavar="DURATION",
+        check=_duration,
+    )
     allowed_lateness: str = option(
         "How long after its end a window of a stream still takes rows; they make further panes.",
         default="0s",

@@ -9,6 +9,7 @@ import apache_beam as beam
 import pyarrow as pa
 
 from beam_pipelines.contract import Contract
+from beam_pipelines.errors import UsageError
 from beam_pipelines.ledger import LedgerEntry
 from beam_pipelines.outcome import Outcome
 from beam_pipelines.pipelines.option_groups.writing import WritingOptions
@@ -18,6 +19,7 @@ from beam_pipelines.sink.lake import Folder, WriteDeadLetters, WriteToLake, Writ
 from beam_pipelines.sink.publishing import nothing_to_check
 from beam_pipelines.sink.runs import RunIdentity
 from beam_pipelines.sink.tables.table import Table
+from beam_pipelines.window.duration import seconds_of
 
 
 class Account:
@@ -101,12 +103,19 @@ class Account:
         if ledger is not None:
             self._ledgers.append(ledger)
 
-    def close(self, before_commit: Callable[[], None] = nothing_to_check) -> beam.PCollection[str]:
-        """Wire the run's last step, and return the manifest."""
+    def close(
+        self, before_commit: Callable[[], None] = nothing_to_check, compact_every: str | None = None
+    ) -> beam.PCollection[str]:
+        """Wire the run's last step, and return the manifest. UsageError for a lake that can't be compacted."""
+        if compact_every is not None and self._options.output_format != "parquet":
+            raise UsageError(
+                f"--compact_every: Parquet is compacted, but --output_format is {self._options.output_format}"
+            )
         return (self._files, self._ledgers) | "Finalize" >> FinalizeRun(
             self._options.output,
             self._run,
             max_dead_letter_rate=self._options.max_dead_letter_rate,
             tables=self._tables,
             before_commit=before_commit,
+            compact_every=None if compact_every is None else seconds_of(compact_every),
         )

@@ -23,6 +23,7 @@ PLACES = frozenset(
         "mask_key_file",
         "max_dead_letter_rate",
         "changed_files",
+        "compact_every",
         "max_files",
     }
 )

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from beam_pipelines.ledger import Balance
 from beam_pipelines.sink import commit, runs, storage
-from beam_pipelines.sink.care.inventory import REPLACES, live_files, manifests, moves_out, of_care
+from beam_pipelines.sink.care.inventory import REPLACES, live_files, moves_out, of_care, published
 from beam_pipelines.sink.commit import AtStep, Manifest, no_step
 from beam_pipelines.sink.folder_writer import WrittenFile
 from beam_pipelines.sink.publishing import manifest_of
@@ -51,7 +51,7 @@ def change(
 def finish_others(output: str) -> None:
     """Finish changes that were killed after their commit, and take back those that were killed before it."""
     root = storage.root_of(output)
-    told = manifests(output)
+    told = published(output)
     committed = {manifest["run_id"] for manifest in told}
     _put_away(output, told, no_step)
     for path in storage.list_below(f"{root}/{runs.RUNS}"):
@@ -65,7 +65,7 @@ def _put_away(output: str, told: Sequence[Manifest], at_step: AtStep) -> None:
     """Move files away that runs have replaced, and that no later run has brought back."""
     if not any(of_care(manifest) for manifest in told):
         return
-    live = {file.path for file in live_files(manifests(output))}
+    live = {file.path for file in live_files(published(output))}
     for manifest in told:
         moves = moves_out(output, manifest, live)
         for moved in storage.move(moves):

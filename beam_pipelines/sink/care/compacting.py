@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from beam_pipelines.errors import UsageError, did_you_mean
 from beam_pipelines.sink import formats, storage
 from beam_pipelines.sink.care.changing import change, finish_others, identity
-from beam_pipelines.sink.care.inventory import LiveFile, live_files, manifests
+from beam_pipelines.sink.care.inventory import LiveFile, live_files, published
 from beam_pipelines.sink.commit import AtStep, Manifest, no_step
 from beam_pipelines.sink.folder_writer import FILE_BYTES, PARQUET, ROW_GROUP_BYTES, WrittenFile, temporary_prefix
 from beam_pipelines.sink.runs import OutputError, RunIdentity
@@ -22,8 +22,13 @@ FOLDERS = ("rows", "aggregates", "late")
 """What may be compacted; dead letters are read by the run that refused them."""
 
 
-def plan(output: str, folders: Sequence[str] = FOLDERS[:1], target_bytes: int = FILE_BYTES) -> list[list[LiveFile]]:
+def plan(
+    output: str, folders: Sequence[str] = FOLDERS[:1], target_bytes: int = FILE_BYTES, *, spare: bool = False
+) -> list[list[LiveFile]]:
     """Which files become one: small Parquet files of one folder and one schema, in the order of their names.
+
+    `spare` leaves out files that are larger than all smaller ones together, so that who compacts again and again
+    doesn't write the same rows again each time: how often grows with the logarithm of their number.
 
     UsageError for a folder that can't be compacted.
     """
@@ -31,7 +36,7 @@ def plan(output: str, folders: Sequence[str] = FOLDERS[:1], target_bytes: int = 
         if folder not in FOLDERS:
             raise UsageError(f"--folders: '{folder}' can't be compacted.{did_you_mean(folder, FOLDERS)}")
     together: dict[tuple[str, str], list[LiveFile]] = defaultdict(list)
-    for file in live_files(manifests(output)):
+    for file in live_files(published(output)):
         small = file.bytes < target_bytes // 2 and file.path.endswith(".parquet")
         if file.folder in folders and small and storage.is_local(file.path) and not file.path.startswith("/"):
             place = file.path.rpartition("/")[0]
@@ -39,7 +44,8 @@ def plan(output: str, folders: Sequence[str] = FOLDERS[:1], target_bytes: int = 
     groups = []
     for key in sorted(together):
         group: list[LiveFile] = []
-        for file in sorted(together[key], key=lambda each: each.path):
+        chosen = _not_outgrown(together[key]) if spare else together[key]
+        for file in sorted(chosen, key=lambda each: each.path):
             if group and sum(each.bytes for each in group) + file.bytes > target_bytes:
                 groups.append(group)
                 group = []
@@ -55,21 +61,38 @@ def compact(
     target_bytes: int = FILE_BYTES,
     sort_by: Sequence[str] = (),
     at_step: AtStep = no_step,
+    *,
+    spare: bool = False,
 ) -> Manifest | None:
     """Compact a lake, as a run of its own; its manifest, or None if there was nothing to do.
 
     Memory is that of a row group; with `sort_by` that of a whole file of `target_bytes`. OutputError if rows would be
-    lost: then nothing is changed.
+    lost: then nothing is changed. Streams may go on meanwhile; what they publish is left to the next time.
     """
     with storage.alone(f"{storage.root_of(output)}/_runs"):
         finish_others(output)
-        groups = plan(output, folders, target_bytes)
+        groups = plan(output, folders, target_bytes, spare=spare)
         if not groups:
             return None
         replaced = [file.path for group in groups for file in group]
         run = identity("compact", replaced, now)
         written = [_merged(output, run, group, sort_by) for group in groups]
         return change(output, run, written, replaced, now, at_step)
+
+
+def _not_outgrown(files: Sequence[LiveFile]) -> list[LiveFile]:
+    """The smallest files, up to one that is larger than all before it.
+
+    >>> sizes = [LiveFile("r", "rows", str(number), 1, size) for number, size in enumerate([64, 1, 1, 2, 9])]
+    >>> [file.bytes for file in _not_outgrown(sizes)]
+    [1, 1, 2]
+    """
+    chosen: list[LiveFile] = []
+    for file in sorted(files, key=lambda each: each.bytes):
+        if chosen and file.bytes > sum(each.bytes for each in chosen):
+            break
+        chosen.append(file)
+    return chosen
 
 
 def _merged(output: str, run: RunIdentity, group: Sequence[LiveFile], sort_by: Sequence[str]) -> WrittenFile:

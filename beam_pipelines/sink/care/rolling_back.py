@@ -7,17 +7,19 @@ from datetime import datetime
 from beam_pipelines.errors import UsageError
 from beam_pipelines.sink import runs, storage
 from beam_pipelines.sink.care.changing import change, finish_others, identity
-from beam_pipelines.sink.care.inventory import REPLACES, live_files, manifests, replaced_path
+from beam_pipelines.sink.care.inventory import REPLACES, live_files, published, replaced_path
 from beam_pipelines.sink.commit import AtStep, Manifest, no_step
 from beam_pipelines.sink.folder_writer import WrittenFile, temporary_prefix
 
 
 def goes_and_comes(output: str, run_id: str) -> tuple[list[str], list[dict[str, object]]]:
     """What a rollback of a run takes away, and what it brings back. UsageError if it can't be."""
-    told = manifests(output)
+    told = published(output)
     manifest = next((each for each in told if each["run_id"] == run_id), None)
     if manifest is None:
         raise runs.unknown_run(output, run_id)
+    if manifest["created"] is None:
+        raise UsageError(f"run '{run_id}' is a stream that has not ended: only what has ended can be rolled back")
     own = [file for file in manifest["files"] if file["folder"] != "dead_letters"]
     live = {file.path for file in live_files(told)}
     gone = [file["path"] for file in own if file["path"] not in live]

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from beam_pipelines.sink import runs, storage
 from beam_pipelines.sink.care.changing import finish_others
-from beam_pipelines.sink.care.inventory import REPLACED, live_files, manifests
+from beam_pipelines.sink.care.inventory import REPLACED, live_files, published
 
 _DATA = ("rows", "aggregates", "late")
 
@@ -18,7 +18,7 @@ def unneeded(output: str, now: datetime, older_than: timedelta) -> list[tuple[st
     go on; data files that no manifest and no stream names.
     """
     root = storage.root_of(output)
-    told = manifests(output)
+    told = published(output)
     committed = {manifest["run_id"] for manifest in told}
     live = {file.path for file in live_files(told)}
     found = storage.list_with_facts(root)
