@@ -1,8 +1,8 @@
 """Where a subscription or topic is, how to connect, and what the service's errors mean.
 
 >>> uri = parse_uri("pubsub://shop-prod/orders")
->>> Connection.of(uri).endpoint, resource_of(uri, "subscriptions")
-('pubsub://pubsub.googleapis.com', 'projects/shop-prod/subscriptions/orders')
+>>> resource_of(uri, "subscriptions")
+'projects/shop-prod/subscriptions/orders'
 """
 
 from __future__ import annotations

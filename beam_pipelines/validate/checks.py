@@ -55,7 +55,7 @@ def broken_rules(values: pa.Array, field: Field) -> Iterator[Broken]:
         yield Broken("not_finite", _rows(finite), "must be a finite number")
         values = pc.if_else(finite, values, pa.scalar(None, values.type))
     if field.enum is not None:
-        plain = pc.add(values, 0.0) if pa.types.is_floating(field.type) else values  # is_in tells -0.0 from 0.0
+        plain = pc.add(values, 0.0) if pa.types.is_floating(field.type) else values  # no -0.0, as listed
         listed = pc.is_in(plain, value_set=listed_values(field.enum, field.type), skip_nulls=True)
         allowed = pc.or_kleene(listed, values.is_null())
         if not _all(allowed):
@@ -91,7 +91,7 @@ def _exact(value: Any, kind: pa.DataType) -> Any:
     """A value of the contract as Arrow takes it for that type."""
     if pa.types.is_decimal(kind):
         return Decimal(value).quantize(Decimal((0, (1,), -kind.scale)), context=_WIDE)
-    return float(value) if pa.types.is_floating(kind) else value
+    return float(value) + 0.0 if pa.types.is_floating(kind) else value  # is_in tells -0.0 from 0.0
 
 
 def _listed(values: tuple[Any, ...]) -> str:

@@ -65,7 +65,7 @@ class ReadFromAmqp(beam.PTransform):
     >>> read = ReadFromAmqp("amqp://localhost/orders?bounded=true")
     >>> ReadFromAmqp("amqp://localhost/orders?prefetch=100000")
     Traceback (most recent call last):
-    beam_pipelines.errors.UsageError: amqp://localhost/orders: ?prefetch: 100000 is not a number of messages from ...
+    beam_pipelines.errors.UsageError: amqp://localhost/orders: ?prefetch: '100000': is not a number of messages ...
     """
 
     def __init__(

@@ -24,7 +24,7 @@ def position_of(sequence_number: str) -> int:
     """Make 63 bits of a sequence number: of two records of a shard they are equal once in 10**18 pairs.
 
     >>> position_of("49590338271490256608559692538361571095921575989136588898")
-    8135268402293033418
+    6751319335555791008
     """
     return int.from_bytes(hashlib.blake2b(sequence_number.encode(), digest_size=8).digest()) >> 1
 

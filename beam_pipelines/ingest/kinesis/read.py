@@ -89,7 +89,7 @@ class ReadFromKinesis(beam.PTransform):
     >>> read = ReadFromKinesis("kinesis://eu-central-1/orders?bounded=true")
     >>> ReadFromKinesis("kinesis://eu-central-1/orders?start=latst")
     Traceback (most recent call last):
-    beam_pipelines.errors.UsageError: kinesis://eu-central-1/orders: ?start: 'latst' is not one of trim_horizon, ...
+    beam_pipelines.errors.UsageError: kinesis://eu-central-1/orders: ?start: 'latst': is not one of trim_horizon, ...
     """
 
     def __init__(

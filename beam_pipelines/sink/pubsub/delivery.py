@@ -127,7 +127,7 @@ def problem_of(message: Any) -> str | None:
     """Why the service will never take a message; None if it may.
 
     >>> problem_of(_MESSAGE(data=b"x" * 10_000_001))
-    'is too large: 10,000,005 bytes with its attributes, of 10,000,000 that Pub/Sub takes'
+    'is too large: 10,000,006 bytes with its attributes, of 10,000,000 that Pub/Sub takes'
     """
     size = message.ByteSize()
     if size > MOST_BYTES:
