@@ -74,6 +74,7 @@ def run_once(command: Sequence[str], limit: float = LIMIT) -> Measured:
     measurer = [sys.executable, "-I", "-S", str(ROOT / "benchmarks" / "measured_run.py"), str(limit)]
     with tempfile.NamedTemporaryFile(suffix=".log") as log, _alone():
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0"}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # else our own modules are compiled in each run
         whole = [*measurer, log.name, *command]
         done = subprocess.run(whole, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True)
         told = json.loads(done.stdout)

@@ -79,13 +79,15 @@ class _CaughtUp:
 
     def __init__(self, side: Side, other: Side) -> None:
         self._side = side
-        self._read = lakes.read_by(other)
+        self._awaited = lakes.came_through(other)
 
     def __call__(self) -> bool:
         if runs.committed_manifest(self._side.output, self._side.run_id) is not None:
             return True  # by an earlier parity
         balance = stream_commits.balance_so_far(self._side.output, self._side.run_id)
-        return balance.count(ledger.READ) >= self._read > 0 and not balance.differences
+        # Rows and panes are published apart: as long as no pane is, the balance of panes is even too.
+        came = all(balance.count(outcome) >= rows for outcome, rows in self._awaited.items())
+        return came and self._awaited[ledger.READ] > 0 and not balance.differences
 
     def settle(self, run: RunIdentity) -> None:
         """Make what the stream published a committed run."""

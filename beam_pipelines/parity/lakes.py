@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from beam_pipelines import dead_letters
+from beam_pipelines import dead_letters, ledger
 from beam_pipelines.parity.diff import Difference, compare, shown
 from beam_pipelines.parity.streams import final_aggregates, final_counts, is_stream
 from beam_pipelines.sink import read_dead_letters, runs, storage
@@ -99,19 +99,24 @@ def _file(side: Side, path: str) -> pa.Table:
     return table
 
 
-def read_by(side: Side) -> int:
-    """How many rows a run has read."""
-    return int(manifest_of(side)["balance"]["read"])
+def came_through(side: Side) -> dict[str, int]:
+    """How many rows a run has read, and how many of them reached its aggregation."""
+    counts = final_counts(_balance_of(side))
+    return {outcome: counts[outcome] for outcome in (ledger.READ, ledger.AGGREGATED)}
 
 
 def _balance(side: Side, final: bool) -> pa.Table:
-    content = storage.read(f"{runs.run_folder(side.output, side.run_id)}/balance.json")
-    if content is None:
-        raise runs.unknown_run(side.output, side.run_id)
-    counts = dict(_counts(json.loads(content)))
+    counts = _balance_of(side)
     if final:
         counts = final_counts(counts)
     return pa.table({"count": list(counts), "n": pa.array(counts.values(), _COUNT_TYPE)})
+
+
+def _balance_of(side: Side) -> dict[str, int]:
+    content = storage.read(f"{runs.run_folder(side.output, side.run_id)}/balance.json")
+    if content is None:
+        raise runs.unknown_run(side.output, side.run_id)
+    return dict(_counts(json.loads(content)))
 
 
 def _counts(balance: Any, place: str = "") -> Iterator[tuple[str, int]]:

@@ -92,7 +92,7 @@ def test_an_endless_topic_has_parity_with_its_batch_late_rows_aggregated_anew(
         *("--group_by", "user", "--aggregate", "count(*) as visits, sum(pages) as pages", "--timeout", str(SECONDS)),
         *("--left", f"--input {broker.uri(topic, 'bounded=true')}", "--right", stream),
     ]
-    assert main(command) == ExitCode.OK, capsys.readouterr()
+    assert main(command) == ExitCode.OK, capsys.readouterr().out
     told = capsys.readouterr().out
     assert f"equal      rows: {3 * VISITS}" in told
     assert "equal      dead letters: 3" in told
