@@ -161,6 +161,8 @@ class Place:
                 raise
             raise UsageError(f"{self.name}: {_first_line(wrong)}") from None
         except Exception as error:
+            if type(error).__name__ == "UnsupportedPyArrowTypeException":  # of a module that takes long to import
+                raise UsageError(f"{self.name}: Iceberg has no such type: {_first_line(error)}") from None
             if _is_login(error):
                 raise UsageError(f"{self.name}: the store refuses our credentials: {_first_line(error)}") from None
             raise

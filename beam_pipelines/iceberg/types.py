@@ -14,11 +14,11 @@ FIELD_ID = b"PARQUET:field_id"
 """Key in a field's metadata: the id by which Iceberg knows a column, in Arrow and in Parquet files."""
 
 
-def arrow_schema(schema: Schema) -> pa.Schema:
-    """The table's columns in Arrow, with their ids; texts and lists have offsets of 32 bits, as ours."""
+def arrow_schema(schema: Schema, *, with_ids: bool = True) -> pa.Schema:
+    """The table's columns in Arrow; texts and lists have offsets of 32 bits, as ours."""
     from pyiceberg.io.pyarrow import schema_to_pyarrow
 
-    return pa.schema([_small_field(field) for field in schema_to_pyarrow(schema, include_field_ids=True)])
+    return pa.schema([_small_field(field) for field in schema_to_pyarrow(schema, include_field_ids=with_ids)])
 
 
 def new_schema(rows: pa.Schema, key: Sequence[str] = ()) -> Schema:
@@ -35,6 +35,46 @@ def new_schema(rows: pa.Schema, key: Sequence[str] = ()) -> Schema:
     if any(pa.types.is_floating(rows.field(name).type) for name in key):
         ids = []  # Iceberg wants no floats there
     return Schema(*schema.fields, identifier_field_ids=ids)
+
+
+def evolved(rows: Any, table: Any) -> pa.DataType:
+    """The type that a column becomes so that it takes the rows' values, as far as Iceberg lets it: else the table's.
+
+    Integers and floats get more bits, decimals more digits of the same scale, objects more fields. pyiceberg alone
+    would change a decimal's scale, which the specification forbids and other engines don't read.
+
+    >>> evolved(pa.int64(), pa.int32()), evolved(pa.int16(), pa.int32()), evolved(pa.string(), pa.int32())
+    (DataType(int64), DataType(int32), DataType(int32))
+    >>> evolved(pa.decimal128(12, 2), pa.decimal128(9, 2)), evolved(pa.decimal128(12, 3), pa.decimal128(9, 2))
+    (Decimal128Type(decimal128(12, 2)), Decimal128Type(decimal128(9, 2)))
+    """
+    kinds = pa.types
+    if kinds.is_struct(rows) and kinds.is_struct(table):
+        return pa.struct([*_evolved_fields(rows, table), *_added_fields(rows, table)])
+    if kinds.is_list(rows) and kinds.is_list(table):
+        return pa.list_(table.value_field.with_type(evolved(rows.value_type, table.value_type)))
+    if kinds.is_integer(rows) and table == pa.int32():
+        return pa.int64() if rows.bit_width + kinds.is_unsigned_integer(rows) > 32 else table
+    if kinds.is_decimal(rows) and kinds.is_decimal(table) and rows.scale == table.scale:
+        return rows if rows.precision > table.precision else table
+    return rows if (rows, table) == (pa.float64(), pa.float32()) else table
+
+
+def _evolved_fields(rows: Any, table: Any) -> list[pa.Field]:
+    found = []
+    for place in range(table.num_fields):
+        field = table.field(place)
+        if rows.get_field_index(field.name) >= 0:
+            ours = rows.field(field.name)
+            field = field.with_type(evolved(ours.type, field.type)).with_nullable(field.nullable or ours.nullable)
+        found.append(field)
+    return found
+
+
+def _added_fields(rows: Any, table: Any) -> list[pa.Field]:
+    """Older rows have no value of them."""
+    fields = [rows.field(place) for place in range(rows.num_fields)]
+    return [field.with_nullable(True) for field in fields if table.get_field_index(field.name) < 0]
 
 
 def field_ids(kind: Any) -> list[tuple[str, int | None]]:

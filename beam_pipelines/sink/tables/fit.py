@@ -105,4 +105,7 @@ def _not_castable(values: pa.Array, kind: pa.DataType, first: int = 0) -> list[i
         return [*_not_castable(values[:half], kind, first), *_not_castable(values[half:], kind, first + half)]
     if pa.types.is_timestamp(values.type) and pa.types.is_date(kind):  # Arrow cuts off the time of day in silence
         return [first + row for row in _true(pc.not_equal(made.cast(values.type), values))]
+    if pa.types.is_floating(values.type) and pa.types.is_floating(kind) and kind.bit_width < values.type.bit_width:
+        rounded = pc.and_not(pc.not_equal(made.cast(values.type), values), pc.is_nan(values))
+        return [first + row for row in _true(rounded)]
     return []

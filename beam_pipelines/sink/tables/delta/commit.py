@@ -59,6 +59,7 @@ class Attempt:
             return Committed(rows, True, {"transaction": self._commit_id})
         if not rows and self._sink.options.mode != "overwrite":
             return Committed(0, False, {})
+        table = self._sink.evolve(table)
         properties = CommitProperties(
             # Left to itself, delta-rs would put an overwrite or a merge on top of versions that it hasn't looked at.
             max_commit_retries=0,

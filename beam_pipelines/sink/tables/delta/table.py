@@ -108,9 +108,9 @@ class DeltaTable:
         return Retries().call(once, self.name, may_pass)
 
     def open_or_create(self) -> Opened:
-        """The table, made if it isn't there and may be, with the columns that rows have if it evolves."""
+        """The table, made if it isn't there and may be."""
         from deltalake import DeltaTable as Opened
-        from deltalake import Field, Schema
+        from deltalake import Schema
 
         schema, partition_by = self._target(None)
         if self.options.create and self.place.open_or_none() is None:
@@ -121,13 +121,17 @@ class DeltaTable:
                 partition_by=list(partition_by),
                 storage_options=self.place.settings(),
             )
-        table = self.place.open()
-        there = arrow_schema(table)
-        added = [field.with_nullable(True) for field in self.rows if field.name not in there.names]
-        if self.options.evolve and added:
-            table.alter.add_columns([Field.from_arrow(field) for field in added])
-            table = self.place.open()
-        return table
+        return self.place.open()
+
+    def evolve(self, table: Opened) -> Opened:
+        """The table with the columns that rows have, in a version of its own, which older rows have no values of."""
+        from deltalake import Field
+
+        added = self._added(arrow_schema(table))
+        if not added:
+            return table
+        table.alter.add_columns([Field.from_arrow(field) for field in added])
+        return self.place.open()
 
     def _table(self) -> Opened | None:
         return self.place.open_or_none() if self.options.create else self.place.open()
@@ -136,14 +140,29 @@ class DeltaTable:
         """Columns and partitions that the table will have when rows are committed; nothing is changed."""
         if table is None:
             needed = self.options.key
-            made = [field.with_nullable(field.nullable and field.name not in needed) for field in self.rows]
+            made = [self._as_stored(field, field.nullable and field.name not in needed) for field in self.rows]
             return pa.schema(made), self.options.partition_by
         schema, partition_by = arrow_schema(table), tuple(table.metadata().partition_columns)
-        if self.options.evolve:
-            for field in self.rows:
-                if field.name not in schema.names:
-                    schema = schema.append(field.with_nullable(True).remove_metadata())
-        return schema, partition_by
+        return pa.schema([*schema, *self._added(schema)]), partition_by
+
+    def _added(self, schema: pa.Schema) -> list[pa.Field]:
+        """Columns that the table gets, if it evolves."""
+        if not self.options.evolve:
+            return []
+        return [self._as_stored(field, True) for field in self.rows if field.name not in schema.names]
+
+    def _as_stored(self, field: pa.Field, nullable: bool) -> pa.Field:
+        """The column that is made for a field, with the type that Delta has for its values."""
+        from deltalake import Schema
+
+        try:
+            schema = Schema.from_arrow(pa.schema([field.with_nullable(nullable).remove_metadata()]))
+            made = pa.schema(schema).field(0)
+        except Exception:  # the library has no other
+            made = field.with_type(pa.null())
+        if pa.types.is_null(made.type) or (pa.types.is_timestamp(made.type) and made.type.unit != "us"):
+            raise UsageError(f"{self.name}: column '{field.name}' is {field.type}, a type that Delta doesn't have")
+        return made
 
     def _refuse_rules(self, table: Opened) -> None:
         """Constraints and the like are an engine's to check: a file that is only named would go past them."""

@@ -11,7 +11,7 @@ import pyarrow as pa
 from beam_pipelines.errors import UsageError, did_you_mean
 from beam_pipelines.iceberg.catalog import CatalogOptions, Place, may_pass
 from beam_pipelines.iceberg.partitions import Cut, spec_of
-from beam_pipelines.iceberg.types import arrow_schema, new_schema
+from beam_pipelines.iceberg.types import arrow_schema, evolved, new_schema
 from beam_pipelines.options import option
 from beam_pipelines.retries import Retries
 from beam_pipelines.sink.commit import AtStep
@@ -154,10 +154,17 @@ class IcebergTable:
 
     def evolve(self, transaction: Transaction) -> None:
         """Give a transaction the columns that the table lacks, which may be null, and types that take the rows'."""
-        there = set(transaction.table_metadata.schema().column_names)
-        wanted = pa.schema([field.with_nullable(field.nullable or field.name not in there) for field in self.rows])
+        schema = transaction.table_metadata.schema()
+        there, key = arrow_schema(schema, with_ids=False), schema.identifier_field_names()
+        wanted = []
+        for field in self.rows:
+            if field.name in there.names:
+                kind = evolved(field.type, there.field(field.name).type)
+                wanted.append(pa.field(field.name, kind, field.nullable and field.name not in key))
+            else:
+                wanted.append(field.with_nullable(True))
         with transaction.update_schema() as update:
-            update.union_by_name(wanted)
+            update.union_by_name(pa.schema(wanted))
 
 
 def table_of(uri: Uri, schema: pa.Schema) -> IcebergTable:
