@@ -21,6 +21,8 @@ from beam_pipelines.ingest.tables import delta, iceberg
 from beam_pipelines.ingest.tables.known import table_of
 from beam_pipelines.pipelines.steps.sources import columns_of
 from beam_pipelines.validate.rules import judge
+from tests.servers.mariadb import MariaDB
+from tests.servers.postgresql import PostgreSQL
 from tests.sink.tables import evolving
 from tests.sink.tables.evolving import ROWS, TABLE, Row, matrix
 
@@ -114,21 +116,36 @@ def _delta(_: pytest.FixtureRequest, folder: Path, schema: pa.Schema, rows: list
 
 def _postgresql(request: pytest.FixtureRequest, folder: Path, schema: pa.Schema, rows: list[Row]) -> Changed:
     made = evolving.postgresql(request, folder)
-    server, table = request.getfixturevalue("postgresql"), made.uri.rpartition("/")[2]
-    if "extra" in schema.names:
-        server.do(f"ALTER TABLE {table} ADD COLUMN extra text")
-    if "n" in schema.names and schema.field("n").type == pa.int64():
-        server.do(f"ALTER TABLE {table} ALTER COLUMN n TYPE bigint")
+    server: PostgreSQL = request.getfixturevalue("postgresql")
+    server.do(*_altered(made.uri.rpartition("/")[2], schema, "ALTER COLUMN n TYPE bigint"))
+    return _of_database(made, schema, rows)
+
+
+def _mariadb(request: pytest.FixtureRequest, folder: Path, schema: pa.Schema, rows: list[Row]) -> Changed:
+    made = evolving.mariadb(request, folder)
+    server: MariaDB = request.getfixturevalue("mariadb")
+    server.ask("USE test", *_altered(made.uri.rpartition("/")[2], schema, "MODIFY n bigint"))
+    return _of_database(made, schema, rows)
+
+
+def _altered(table: str, schema: pa.Schema, widened: str) -> list[str]:
+    """Statements that give a table the columns of a schema."""
+    gone = set(TABLE.names) - set(schema.names)
     if "remark" in schema.names:
-        server.do(f"ALTER TABLE {table} RENAME COLUMN note TO remark")
-    elif gone := set(TABLE.names) - set(schema.names):
-        server.do(f"ALTER TABLE {table} DROP COLUMN {gone.pop()}")
-    if schema.names[0] != "id":
-        names = ", ".join(schema.names)
-        server.do(f"CREATE TABLE {table}_new AS SELECT {names} FROM {table}", f"DROP TABLE {table}")
-        server.do(f"ALTER TABLE {table}_new RENAME TO {table}")
+        return [f"ALTER TABLE {table} RENAME COLUMN note TO remark"]
+    if "extra" in schema.names:
+        return [f"ALTER TABLE {table} ADD COLUMN extra varchar(20)"]
+    if gone:
+        return [f"ALTER TABLE {table} DROP COLUMN {gone.pop()}"]
+    if schema.field("n").type == pa.int64():
+        return [f"ALTER TABLE {table} {widened}"]
+    others = f"CREATE TABLE {table}_new AS SELECT {', '.join(schema.names)} FROM {table}"
+    return [others, f"DROP TABLE {table}", f"ALTER TABLE {table}_new RENAME TO {table}"]
+
+
+def _of_database(made: evolving.OfStore, schema: pa.Schema, rows: list[Row]) -> Changed:
     made.write(schema, rows)
-    # An object in a column of JSON comes as text, which the contract has to call one.
+    # An object in a column of JSON comes as text, which the contract would have to say.
     known = tuple(name for name in TABLE.names if name != "item")
     of_table = _of(made.uri)
 
@@ -149,7 +166,7 @@ def _of(uri: str) -> Callable[[tuple[str, ...] | None], Iterator[pa.RecordBatch]
     return read
 
 
-STORES = {"the lake": _lake, "Iceberg": _iceberg, "Delta": _delta, "PostgreSQL": _postgresql}
+STORES = {"the lake": _lake, "Iceberg": _iceberg, "Delta": _delta, "PostgreSQL": _postgresql, "MariaDB": _mariadb}
 TOLD = matrix("When the table's columns change")
 
 
