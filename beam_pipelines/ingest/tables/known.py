@@ -14,6 +14,7 @@ STORES: dict[str, str] = {
     "mariadb": "beam_pipelines.ingest.tables.databases.mysql",
     "mysql": "beam_pipelines.ingest.tables.databases.mysql",
     "postgresql": "beam_pipelines.ingest.tables.databases.postgresql",
+    "sqlalchemy": "beam_pipelines.ingest.tables.databases.sqlalchemy",
 }
 """Scheme → module whose `table_of(uri, columns)` makes the table; imported when needed, for its client."""
 

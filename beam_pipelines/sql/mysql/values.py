@@ -54,7 +54,7 @@ def rows_of(columns: list[pa.Array]) -> pa.Array:
     r"""Rows as they stand after VALUES, a text each.
 
     >>> rows_of([pa.array([1, None]), pa.array(["it's \\", "b"])]).to_pylist()
-    ["(1,'it''s \\\\\\\\')", "(NULL,'b')"]
+    ["(1,'it''s \\\\')", "(NULL,'b')"]
     """
     joined = pc.binary_join_element_wise(*(_literals(each) for each in columns), ",")
     return pc.binary_join_element_wise("(", joined, ")", "")

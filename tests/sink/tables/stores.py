@@ -5,9 +5,11 @@ A store plugs in by a line in `STORES`. Tables are new for each test.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -142,6 +144,27 @@ def mariadb(request: pytest.FixtureRequest, folder: Path, name: str) -> Stored:
     return Stored(server.uri(table, "mode=upsert&version=placed_at"), read)
 
 
+def sqlite(_: pytest.FixtureRequest, folder: Path, name: str) -> Stored:
+    """A table of a SQLite's file, reached as any database is."""
+    path = folder / f"{name}.db"
+
+    def ask(statement: str) -> list[tuple[Any, ...]]:
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            return list(connection.execute(statement))
+
+    ask("CREATE TABLE orders (id bigint PRIMARY KEY, country text, amount decimal(12,2), placed_at datetime)")
+    names = ("id", "country", "amount", "placed_at")
+
+    def read() -> Rows:
+        return [dict(zip(names, row, strict=True)) for row in ask(f"SELECT {', '.join(names)} FROM orders")]
+
+    def strays() -> list[str]:
+        tables = [row[0] for row in ask("SELECT name FROM sqlite_master WHERE name LIKE 'beam_pipelines_staged_%'")]
+        return [table for table in tables if "_key" not in table and ask(f"SELECT 1 FROM {table}")]
+
+    return Stored(f"sqlalchemy:///{path}/orders?dialect=sqlite&mode=upsert&version=placed_at", read, strays)
+
+
 STORES: dict[str, Store] = {
     "iceberg append": Store(iceberg("partition_by=day(placed_at),bucket(2, id)")),
     "iceberg upsert": Store(iceberg("mode=upsert&key=id&partition_by=country")),
@@ -150,6 +173,7 @@ STORES: dict[str, Store] = {
     "delta upsert": Store(delta("mode=upsert&key=id&partition_by=country"), _DELTA),
     "delta overwrite": Store(delta("mode=overwrite&partition_by=country"), _DELTA),
     "mariadb upsert": Store(mariadb, ("beam_pipelines.sink.tables.databases.mysql", "pymysql")),
+    "sqlalchemy upsert": Store(sqlite),
     "postgresql append": Store(postgresql(_ORDERS, ""), _POSTGRESQL),
     "postgresql upsert": Store(
         postgresql(f"{_ORDERS}, PRIMARY KEY (id)", "mode=upsert&version=placed_at"), _POSTGRESQL

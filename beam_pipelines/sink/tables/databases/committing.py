@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from beam_pipelines.errors import UsageError
@@ -64,7 +64,8 @@ def write(
     changed = 0
     if load is not None and not load():
         if plan.mode == "upsert":
-            _refuse_doubled(session, plan, dialect)
+            doubled = session.ask(statements.doubled_keys(plan, dialect))[0][0]
+            refuse_doubled(doubled, plan.keys, plan.version)
         for statement in statements.put(plan, dialect):
             changed = session.do(statement)
     at_step("loaded")
@@ -74,14 +75,14 @@ def write(
     return Committed(rows, False, {"commit": commit.commit_id, **older})
 
 
-def _refuse_doubled(session: Session, plan: Plan, dialect: Dialect) -> None:
-    doubled = session.ask(statements.doubled_keys(plan, dialect))[0][0]
+def refuse_doubled(doubled: int, keys: Sequence[str], version: str | None) -> None:
+    """UsageError if there are keys of which two rows are equally new."""
     if not doubled:
         return
-    columns = ", ".join(plan.keys)
-    if plan.version:
+    columns = ", ".join(keys)
+    if version:
         raise UsageError(
-            f"{doubled:,} times two rows have the same {columns} and the same {plan.version}: which of them is to be "
+            f"{doubled:,} times two rows have the same {columns} and the same {version}: which of them is to be "
             "kept? Deduplicate them first. Nothing was written"
         )
     raise UsageError(

@@ -1,0 +1,1 @@
+"""Any database that SQLAlchemy has a dialect for: connections, what errors mean, its types as Arrow's."""
