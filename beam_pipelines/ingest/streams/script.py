@@ -22,7 +22,7 @@ PARTITION = "script"
 _PAUSES_AT_END = 4
 """Polls, each about a second after the other."""
 
-_NOTHING = pa.RecordBatch.from_pylist([], pa.schema([]))
+_NOTHING = pa.RecordBatch.from_arrays([], schema=pa.schema([]))
 
 
 @dataclasses.dataclass(frozen=True)
