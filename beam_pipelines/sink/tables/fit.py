@@ -51,7 +51,8 @@ def _of_column(values: pa.Array, column: Column) -> list[tuple[str, str, list[in
         rows = _true(pc.invert(pc.is_finite(values)))
         if rows:
             told.append((DOES_NOT_FIT, "is no number that the table takes", rows))
-    if column.longest is not None or column.pattern is not None or not column.nul or column.json:
+    limited = column.longest is not None or column.longest_bytes is not None
+    if limited or column.pattern is not None or not column.nul or column.json:
         told += _of_text(values if values.type == column.type else values.cast(column.type), column)
     return told
 
@@ -64,6 +65,10 @@ def _of_text(values: pa.Array, column: Column) -> Iterator[tuple[str, str, list[
         if rows:
             unit = "characters" if text else "bytes"
             yield TOO_LONG, f"is longer than the table's {column.longest} {unit}", rows
+    if column.longest_bytes is not None:
+        rows = _true(pc.greater(pc.binary_length(values), column.longest_bytes))
+        if rows:
+            yield TOO_LONG, f"is longer than the table's {column.longest_bytes} bytes", rows
     if column.json:
         texts = values if text else json_text(values)
         rows = [row for row, each in enumerate(texts.to_pylist()) if each is not None and not _is_json(each)]

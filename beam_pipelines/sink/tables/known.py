@@ -16,6 +16,7 @@ STORES: dict[str, str] = {
     "mariadb": "beam_pipelines.sink.tables.databases.mysql",
     "mysql": "beam_pipelines.sink.tables.databases.mysql",
     "postgresql": "beam_pipelines.sink.tables.databases.postgresql",
+    "redshift": "beam_pipelines.sink.tables.databases.redshift",
     "sqlalchemy": "beam_pipelines.sink.tables.databases.sqlalchemy",
 }
 """Scheme → module whose `table_of(uri, schema)` makes the table; imported when needed, for its client."""

@@ -42,6 +42,8 @@ class Column:
     required: bool = False
     longest: int | None = None
     """Characters of a text, bytes of a binary."""
+    longest_bytes: int | None = None
+    """Bytes of a text in UTF-8."""
     pattern: str | None = None
     """A regular expression (RE2) that a text has to match in whole."""
     nul: bool = True

@@ -89,9 +89,17 @@ class Server:
         """Who we are there, in messages."""
         return f"user '{self.user}'" if self.user else "the user that libpq finds"
 
+    @property
+    def session(self) -> str:
+        """What each session begins with."""
+        # Redshift has few of PostgreSQL's settings.
+        return "SELECT set_config('TimeZone', 'UTC', false)" if self.scheme == "redshift" else _SESSION
+
     def conninfo(self, *, secret: bool = False) -> str:
         """What libpq is told. With `secret`, the password is read and part of it."""
         hosts, ports = _split(self.hosts)
+        if self.scheme == "redshift" and hosts:
+            ports = ports or "5439"
         told = {"host": hosts, "port": ports, "user": self.user, "dbname": self.database}
         told |= {name: value for name, value in dataclasses.asdict(self.options).items() if name != "password"}
         if secret and self.options.password is not None:
@@ -114,7 +122,7 @@ class Server:
             raise self.told(error) or error from None
         session = Session(connection)
         try:
-            session.ask(_SESSION)
+            session.ask(self.session)
             connection.commit()
             yield session
         except dbapi.Error as error:

@@ -36,7 +36,7 @@ _LAST_NAME = re.compile(r'(?:^|/)((?:"(?:[^"]|"")+"|[^"/])+)$')
 
 def _dialect(text: str) -> None:
     if not _DIALECT.fullmatch(text):
-        raise ValueError(f"'{text}' is no dialect as SQLAlchemy names them, such as sqlite or oracle+oracledb")
+        raise ValueError("is no dialect as SQLAlchemy names them, such as sqlite or oracle+oracledb")
 
 
 @quiet

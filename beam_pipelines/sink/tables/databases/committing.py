@@ -54,9 +54,15 @@ def write(
     """Load rows, put them into the table, remember the commit, and commit: all or nothing.
 
     `load` puts rows into the plan's `staged` table (and makes it), or into the table itself if it returns True; None
-    if there are no rows. The commit is remembered first, so that another attempt of the same id waits for this one.
+    if there are no rows. The commit is remembered first, so that another attempt of the same id waits for this one;
+    where keys aren't unique, it waits for the lock, and finds what this one did.
     UsageError for keys of which two rows are equally new.
     """
+    if not dialect.unique:
+        session.do(dialect.lock.format(dialect.name(commit.commits)))
+        before = known(session, commit, dialect)
+        if before is not None:
+            return before
     session.do(statements.remember_commit(commit.commits, dialect), commit.target, commit.commit_id, rows)
     if plan.mode == "replace":
         for statement in statements.emptied(plan, dialect):

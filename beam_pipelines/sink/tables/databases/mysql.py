@@ -219,7 +219,7 @@ class MySqlTable:
             return Column(field.name, field.type, required)
         longest = kind.longest if kind.kind in ("char", "varchar", "binary", "varbinary") else None
         pattern = pattern_of(kind.kind, kind.labels)
-        return Column(field.name, kind.arrow, required, longest, pattern, json=kind.kind == "json", finite=True)
+        return Column(field.name, kind.arrow, required, longest, pattern=pattern, json=kind.kind == "json", finite=True)
 
     def _column_to_make(self, field: pa.Field) -> Column:
         keyed = field.name in (*self.options.key, self.options.version)

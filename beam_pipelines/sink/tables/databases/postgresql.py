@@ -143,7 +143,7 @@ class PostgresTable:
         number = kind.kind == "numeric" and not _is_text(field.type)
         made = field.type if number else pa.string()
         pattern = None if number else pattern_of(kind.kind, kind.labels)
-        return Column(field.name, made, required, None, pattern, nul=number)
+        return Column(field.name, made, required, pattern=pattern, nul=number)
 
     def _keys_asked(self) -> tuple[str, ...]:
         return self.options.key if self.options.mode == "upsert" or self.options.create else ()

@@ -38,6 +38,8 @@ class Dialect:
     """Keeps other writers, but no readers, out of a table that is replaced; empty where deleting does."""
     counts: bool = True
     """Whether an upsert tells how many rows it put into the table."""
+    unique: bool = True
+    """Whether a unique key is kept. If not, `lock` makes attempts of a commit take turns."""
 
     def name(self, name: Name) -> str:
         return name.quoted(self.quote)
