@@ -23,7 +23,7 @@ def keep_freed_memory() -> None:
 
     A batch's columns are a few megabytes each, which both glibc and Arrow's allocator return to the system when
     they are freed; getting it again for the next batch, page by page, took a seventh of a run's CPU. Threads share
-    what is kept (one arena): it is 40 MB less, and with one thread at work at a time, as Python has it, takes no longer.
+    what is kept (one arena): it is 40 MB less, and takes no longer with one thread at work at a time, as Python has it.
     What the environment says already is left as it is. Does nothing where the C library isn't glibc.
     """
     if any(name in os.environ for name in _ENVIRONMENT):
