@@ -47,6 +47,10 @@ class Proxy:
         """Close connections and take no new ones."""
         self._ask("/p", {"enabled": False})
 
+    def cut_after(self, size: int) -> None:
+        """Close each connection once so many bytes have gone to the server."""
+        self._ask("/p/toxics", {"type": "limit_data", "attributes": {"bytes": size}, "stream": "upstream"})
+
     def mend(self) -> None:
         """Take connections again, without any toxic."""
         self._ask("/p", {"enabled": True})

@@ -1,4 +1,4 @@
-"""event_analytics from PostgreSQL into PostgreSQL."""
+"""event_analytics from databases into databases, with lookups in them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from beam_pipelines.launch.cli import main
+from tests.servers.mariadb import MariaDB
 from tests.servers.postgresql import PostgreSQL
 
 CONTRACT = """
@@ -49,3 +50,48 @@ def test_rows_of_a_table_become_rows_and_aggregates_of_others(postgresql: Postgr
         ("rows", "run-1-rows"),
         ("aggregates", "run-1-aggregates"),
     ]
+
+
+COUNTRIES = """
+apiVersion: v3.1.0
+kind: DataContract
+id: countries
+name: countries
+version: 1.0.0
+status: active
+schema:
+  - name: countries
+    properties:
+      - {name: code, logicalType: string, required: true}
+      - {name: name, logicalType: string}
+"""
+
+
+def test_rows_find_theirs_by_the_contracts_key_and_others_in_a_table_that_is_asked(
+    postgresql: PostgreSQL, mariadb: MariaDB, tmp_path: Path
+) -> None:
+    countries = postgresql.table("code text PRIMARY KEY, name text", [("DE", "Germany"), ("FR", "France")])
+    orders = mariadb.table("id int, country varchar(2), price decimal(8,2), at timestamp NULL")
+    values = ", ".join(f"({n}, '{('DE', 'FR', 'XX')[n % 3]}', {n}.5, '2024-01-01 00:{n:02}:00')" for n in range(1, 31))
+    mariadb.ask(f"INSERT INTO test.{orders} VALUES {values}")
+    # Neither has a primary key: rows are found by the contract's.
+    known = postgresql.table("id int UNIQUE, name text, price numeric, seen int", [(1, "old", 0, 7)])
+    also = mariadb.table("id int NOT NULL, name varchar(20), price decimal(8,2), UNIQUE (id)", [(1, "old", 0)])
+    added = postgresql.table("id int, name text, price numeric")
+    (tmp_path / "orders.yaml").write_text(CONTRACT.replace("required: true}", "required: true, primaryKey: true}", 1))
+    (tmp_path / "countries.yaml").write_text(COUNTRIES)
+    join = f"{postgresql.uri(countries)} contract {tmp_path}/countries.yaml on country = code take (name)"
+    rows = [(n, {"DE": "Germany", "FR": "France"}.get(("DE", "FR", "XX")[n % 3]), n + 0.5) for n in range(1, 31)]
+    for number, into in enumerate(
+        (postgresql.uri(known, "mode=upsert"), mariadb.uri(also, "mode=upsert"), postgresql.uri(added))
+    ):
+        asked = ["run", "event_analytics", "--contract", str(tmp_path / "orders.yaml"), "--runner", "FnApiRunner"]
+        asked += ["--input", mariadb.uri(orders, "parts=2&split=id"), "--output", str(tmp_path / f"lake-{number}")]
+        asked += ["--join", join, "--select", "id, name, price", "--rows_to", into]
+        assert main(asked) == 0
+    found = "SELECT id, name, price::float8 FROM {} ORDER BY id"
+    assert postgresql.ask(found.format(known)) == postgresql.ask(found.format(added)) == rows
+    assert postgresql.ask(f"SELECT seen FROM {known} WHERE id = 1") == [(7,)]
+    assert mariadb.ask(f"SELECT id, name, price + 0e0 FROM test.{also} ORDER BY id") == rows
+    balance = json.loads((tmp_path / "lake-0").glob("_runs/*/manifest.json").__next__().read_text())["balance"]
+    assert balance

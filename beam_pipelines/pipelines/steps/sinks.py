@@ -15,6 +15,7 @@ from beam_pipelines.errors import UsageError
 from beam_pipelines.options import as_text, specs
 from beam_pipelines.pipelines.steps.account import Account
 from beam_pipelines.sink.deliver import Written
+from beam_pipelines.sink.tables.databases.options import WriteOptions
 from beam_pipelines.sink.tables.known import STORES, options_of, table_of
 from beam_pipelines.sink.tables.write import StageForTable
 from beam_pipelines.uris import Uri, parse_uri
@@ -107,6 +108,9 @@ def _as_said(uri: Uri, contract: Contract) -> Uri:
         "partition_by": as_text(contract.partition_by),
         "evolve": "true" if contract.on_schema_change == "evolve" else "",
     }
-    known, given = {spec.name for spec in specs(options_of(uri.scheme))}, {name for name, _ in uri.options}
+    options = options_of(uri.scheme)
+    if issubclass(options, WriteOptions) and dict(uri.options).get("mode") != "upsert":
+        del said["key"]  # a database that rows are added to has a key or not, as it was made
+    known, given = {spec.name for spec in specs(options)}, {name for name, _ in uri.options}
     added = tuple((name, text) for name, text in said.items() if text and name in known - given)
     return dataclasses.replace(uri, options=(*uri.options, *added))

@@ -10,7 +10,7 @@ import re
 from beam_pipelines.errors import UsageError
 
 # https://mariadb.com/kb/en/mariadb-error-code-reference/
-_PASSING = (1040, 1053, 1158, 1159, 1160, 1161, 1203, 1205, 1213, 2002, 2003, 2006, 2013, 2055)
+_PASSING = (1040, 1053, 1158, 1159, 1160, 1161, 1203, 1205, 1213, 1226, 2002, 2003, 2006, 2013, 2055)
 DUPLICATE = 1062
 EXISTS = 1050
 _CREDENTIALS = (1044, 1045, 1251, 1698)

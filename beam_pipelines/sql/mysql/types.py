@@ -59,14 +59,14 @@ _TYPES = {
 }
 
 
-def check_columns(names: list[str]) -> None:
-    """Refuse columns that no table can have. UsageError."""
+def check_columns(names: list[str], *others: str) -> None:
+    """Refuse columns and other names that no table can have. UsageError."""
     if len(names) > MAX_COLUMNS:
         raise UsageError(
             f"the rows have {len(names):,} columns, and a table of InnoDB has at most {MAX_COLUMNS:,}: select fewer, "
             "or put some into one JSON column"
         )
-    for name in names:
+    for name in (*others, *names):
         if not name or "\0" in name or name.endswith(" "):
             raise UsageError(f"{name!r} can't be a name in MySQL: choose another")
         if len(name) > MAX_NAME:

@@ -10,7 +10,7 @@ from sqlalchemy import exc
 from beam_pipelines.errors import UsageError
 
 _PASSING_STATES = ("40001", "40P01", "53300", "55P03", "57P01", "57P02", "57P03")
-_PASSING_NUMBERS = (1040, 1053, 1158, 1159, 1160, 1161, 1203, 1205, 1213, 2002, 2003, 2006, 2013, 2055)
+_PASSING_NUMBERS = (1040, 1053, 1158, 1159, 1160, 1161, 1203, 1205, 1213, 1226, 2002, 2003, 2006, 2013, 2055)
 """Of MySQL and MariaDB; SQL Server's 1205 is a deadlock, too."""
 
 _PASSING_WORDS = (

@@ -62,7 +62,7 @@ def table_of(uri: Uri, schema: pa.Schema) -> MySqlTable:
     try:
         check_options(options, schema)
         if options.create:
-            check_columns([*name, *schema.names])
+            check_columns(schema.names, *name)
         commits = Name(name.schema, COMMITS) if options.commits is None else parse_path(options.commits)[1]
     except ValueError as wrong:
         raise uri.refuse(str(wrong)) from None

@@ -58,6 +58,9 @@ class PostgresWriteOptions(WriteOptions, ConnectionOptions):
     lock_timeout: int = option("Seconds to wait for a lock that another session holds.", default=30)
 
 
+OPTIONS = PostgresWriteOptions
+
+
 def table_of(uri: Uri, schema: pa.Schema) -> PostgresTable:
     """The table that a `postgresql://` URI names. UsageError for options that contradict each other or the rows."""
     options = read_options(uri, PostgresWriteOptions)

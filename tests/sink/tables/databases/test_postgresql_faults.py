@@ -149,25 +149,6 @@ def test_what_the_table_refuses_leaves_it_as_it_was_and_tells_no_values(
     assert postgresql.ask(f"SELECT count(*) FROM {table}") == [(4,)]
 
 
-def test_a_deadlock_with_another_writer_passes(postgresql: PostgreSQL, tmp_path: Path) -> None:
-    table = postgresql.table("id bigint PRIMARY KEY, note text", [(1, "a"), (2, "b")])
-    with postgresql.connect() as other:
-        other.execute("SET deadlock_timeout = '1h'")  # so that the sink is the one that gives way
-        with other.transaction():
-            other.execute(f"UPDATE {table} SET note = 'other' WHERE id = 2")
-            committing = threading.Thread(
-                target=lambda: commit(postgresql.uri(table, "mode=upsert"), tmp_path, ROWS), daemon=True
-            )
-            committing.start()
-            _wait(
-                lambda: bool(postgresql.ask("SELECT 1 FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'"))
-            )
-            other.execute(f"UPDATE {table} SET note = 'other' WHERE id = 1")
-        committing.join(SECONDS)
-    assert postgresql.ask(f"SELECT * FROM {table} ORDER BY id") == [(1, "secret-a"), (2, "secret-b")]
-    assert "deadlock detected" in (postgresql.folder / "server.log").read_text()
-
-
 @pytest.fixture
 def proxied(postgresql: PostgreSQL, tmp_path: Path) -> Iterator[tuple[toxiproxy.Proxy, str]]:
     """A proxy before the server, and how URIs begin that go through it."""
