@@ -60,7 +60,7 @@ def store(folder: Path) -> Iterator[Store]:
         *(
             f"-volume.port={volume}",
             f"-volume.port.grpc={volume_grpc}",
-            "-volume.max=20",
+            "-volume.max=500",
             "-master.volumeSizeLimitMB=64",
         ),
         *("-filer", f"-filer.port={filer}", f"-filer.port.grpc={filer_grpc}"),

@@ -15,7 +15,7 @@ import contextlib
 import dataclasses
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from beam_pipelines.errors import UsageError, did_you_mean
 from beam_pipelines.options import option
@@ -122,7 +122,7 @@ class Place:
         except ImportError:
             raise UsageError(MISSING_CLIENT) from None
         with self.speaking():
-            return load_catalog(self.catalog, **self._settings())
+            return _without_pool(load_catalog(self.catalog, **self._settings()))
 
     def open(self) -> Table:
         """The table as it is now. UsageError if it isn't there, which names the nearest that is."""
@@ -205,6 +205,19 @@ class Place:
 
     def _secret(self, reference: str | None, what: str) -> str | None:
         return None if reference is None else read_secret(reference, f"{self.name}: {what}")
+
+
+def _without_pool(catalog: Catalog) -> Catalog:
+    """An SQL catalog that closes its connections when they have answered: it is loaded anew for each commit."""
+    if type(catalog).__name__ == "SqlCatalog":
+        from sqlalchemy import create_engine
+        from sqlalchemy.pool import NullPool
+
+        sql: Any = catalog
+        url = sql.engine.url
+        sql.engine.dispose()
+        sql.engine = create_engine(url, poolclass=NullPool)
+    return catalog
 
 
 def may_pass(error: Exception) -> bool:

@@ -8,20 +8,25 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import itertools
 import json
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from beam_pipelines.sink.tables.known import table_of
+from scripts import seaweedfs
 from tests.servers.mariadb import MariaDB
 from tests.servers.postgresql import PostgreSQL
 from tests.sink.tables.killed import ROWS
 
 Rows = list[dict[str, Any]]
+_numbers = itertools.count()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,6 +103,83 @@ def delta(options: str) -> Callable[[pytest.FixtureRequest, Path, str], Stored]:
     return make
 
 
+def iceberg_sql(request: pytest.FixtureRequest, _: Path, name: str) -> Stored:
+    """Tables of an SQL catalog in PostgreSQL, whose role has a password, with files in a bucket."""
+    server: PostgreSQL = request.getfixturevalue("postgresql")
+    store: seaweedfs.Store = request.getfixturevalue("s3")
+    if not server.ask("SELECT 1 FROM pg_database WHERE datname = 'catalog'"):
+        server.do("CREATE DATABASE catalog OWNER shop")
+        _s3().create_bucket(Bucket="lakehouse")
+    where = f"catalog_uri=postgresql%2Bpsycopg://shop@localhost:{server.port}/catalog&catalog_type=sql"
+    secret = "catalog_password=env:SHOP_PASSWORD"
+    return _iceberg_elsewhere(f"{where}&{secret}&warehouse=s3://lakehouse&{_files(store)}", name)
+
+
+def iceberg_rest(request: pytest.FixtureRequest, _: Path, name: str) -> Stored:
+    """Tables of SeaweedFS' REST catalog, which gives out tokens and keeps their files."""
+    store: seaweedfs.Store = request.getfixturevalue("s3")
+    try:
+        _s3("s3tables").create_table_bucket(name="warehouse")
+    except ClientError as refused:
+        if "BucketAlreadyExists" not in str(refused):
+            raise
+    tokens = f"oauth2-server-uri={store.catalog}/v1/oauth/tokens"
+    where = f"catalog_uri={store.catalog}&catalog_type=rest&warehouse=s3://warehouse&{_files(store)},{tokens}"
+    return _iceberg_elsewhere(f"{where}&credential=env:CATALOG_CREDENTIAL", name)
+
+
+def _files(store: seaweedfs.Store) -> str:
+    """Where objects are. Without a region the client would ask AWS for it."""
+    return f"property=s3.endpoint={store.endpoint},s3.region={seaweedfs.REGION}"
+
+
+def _s3(service: str = "s3") -> Any:
+    return boto3.client(service)
+
+
+def _iceberg_elsewhere(where: str, name: str) -> Stored:
+    uri = f"iceberg://{name}/sales.t{next(_numbers)}?{where}&create=true&partition_by=country"
+
+    def opened() -> Any:
+        from beam_pipelines.sink.tables.iceberg.table import IcebergTable
+
+        table = table_of(uri, ROWS)
+        assert isinstance(table, IcebergTable)
+        return table.place.open()
+
+    def strays() -> list[str]:
+        table = opened()
+        bucket, _, prefix = f"{table.location()}/data/".removeprefix("s3://").partition("/")
+        named = {file["file_path"] for file in table.inspect.all_files().select(["file_path"]).to_pylist()}
+        found = _s3().list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
+        return sorted({f"s3://{bucket}/{each['Key']}" for each in found if each["Size"]} - named)
+
+    return Stored(uri, lambda: opened().scan().to_arrow().to_pylist(), strays)
+
+
+def delta_s3(request: pytest.FixtureRequest, _: Path, name: str) -> Stored:
+    """Tables in a bucket, whose log is written by the store's own precondition."""
+    request.getfixturevalue("s3")
+    bucket = "deltas"
+    if not any(each["Name"] == bucket for each in _s3().list_buckets()["Buckets"]):
+        _s3().create_bucket(Bucket=bucket)
+    place = f"s3://{bucket}/{name}-{next(_numbers)}"
+
+    def opened() -> Any:
+        from deltalake import DeltaTable
+
+        return DeltaTable(place)
+
+    def strays() -> list[str]:
+        named = set(opened().file_uris())
+        found = _s3().list_objects_v2(Bucket=bucket, Prefix=f"{place.rpartition('/')[2]}/").get("Contents", [])
+        return sorted({f"s3://{bucket}/{each['Key']}" for each in found if each["Key"].endswith(".parquet")} - named)
+
+    return Stored(
+        f"delta+{place}?create=true&partition_by=country", lambda: opened().to_pyarrow_table().to_pylist(), strays
+    )
+
+
 def postgresql(columns: str, options: str) -> Callable[[pytest.FixtureRequest, Path, str], Stored]:
     """Tables of a PostgreSQL that the test process has started."""
 
@@ -126,6 +208,18 @@ _DELTA = (
     "pandas",  # which pyarrow imports at its first use
 )
 
+_ICEBERG = (
+    "beam_pipelines.sink.tables.iceberg.commit",
+    "beam_pipelines.sink.tables.iceberg.table",
+    "apache_beam.io.filesystems",
+    "pandas",
+    "psycopg",
+    "pyarrow.dataset",
+    "pyarrow.fs",
+    "pyiceberg.catalog.rest",
+    "pyiceberg.catalog.sql",
+    "pyiceberg.io.pyarrow",
+)
 _POSTGRESQL = ("adbc_driver_postgresql.dbapi", "beam_pipelines.sink.tables.databases.postgresql")
 _ORDERS = "id bigint NOT NULL, country text, amount numeric(12,2), placed_at timestamptz"
 
@@ -180,3 +274,10 @@ STORES: dict[str, Store] = {
     ),
     "postgresql replace": Store(postgresql(_ORDERS, "mode=replace"), _POSTGRESQL),
 }
+
+ELSEWHERE: dict[str, Store] = {
+    "iceberg sql": Store(iceberg_sql, _ICEBERG),
+    "iceberg rest": Store(iceberg_rest, _ICEBERG),
+    "delta s3": Store(delta_s3, _DELTA),
+}
+"""Tables whose catalogs are servers and whose files are objects."""
