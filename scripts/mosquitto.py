@@ -14,7 +14,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from scripts import debian, processes
+from scripts import certificates, debian, processes
+from scripts.certificates import Certificates
 
 _SERVER = Path("/usr/sbin/mosquitto")
 PASSWORD = "test-only"  # noqa: S105  of every user of a broker that is here for tests
@@ -38,15 +39,23 @@ class Mosquitto:
     folder: Path
     port: int = dataclasses.field(init=False)
     port_with_users: int = dataclasses.field(init=False)
+    port_with_tls: int = dataclasses.field(init=False)
+    port_with_clients: int = dataclasses.field(init=False)
+    """With TLS, for those who have a certificate themselves."""
     _process: subprocess.Popen[bytes] | None = dataclasses.field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        self.port, self.port_with_users = processes.free_ports(2)
+        self.port, self.port_with_users, self.port_with_tls, self.port_with_clients = processes.free_ports(4)
 
     @property
     def address(self) -> str:
         """Where clients find it that come without a name."""
         return f"localhost:{self.port}"
+
+    @property
+    def certificates(self) -> Certificates:
+        """Those of its ports with TLS, and one for a client."""
+        return certificates.of(self.folder)
 
     def start(self) -> None:
         """Start it, and wait until it serves. RuntimeError with the end of its log if it doesn't come up."""
@@ -79,6 +88,8 @@ class Mosquitto:
         passwords.chmod(0o600)
         subprocess.run(["mosquitto_passwd", "-U", str(passwords)], check=True, timeout=30)
         access.write_text("user shop\ntopic readwrite #\n")
+        made = certificates.make(self.folder)
+        tls = f"cafile {made.authority}\ncertfile {made.server}\nkeyfile {made.server_key}\nallow_anonymous true"
         lines = [
             "per_listener_settings true",
             "user root",
@@ -88,6 +99,8 @@ class Mosquitto:
             f"max_packet_size {MOST_BYTES}",
             f"listener {self.port} 127.0.0.1\nallow_anonymous true",
             f"listener {self.port_with_users} 127.0.0.1\npassword_file {passwords}\nacl_file {access}",
+            f"listener {self.port_with_tls} 127.0.0.1\n{tls}",
+            f"listener {self.port_with_clients} 127.0.0.1\n{tls}\nrequire_certificate true",
         ]
         (self.folder / "mosquitto.conf").write_text("\n".join(lines) + "\n")
 

@@ -17,7 +17,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from scripts import debian, processes
+from scripts import certificates, debian, processes
+from scripts.certificates import Certificates
 
 _SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # Debian's wrapper in the path changes the user
 PASSWORD = "test-only"  # noqa: S105  of every user of a broker that is here for tests
@@ -37,16 +38,23 @@ class Rabbit:
 
     folder: Path
     port: int = dataclasses.field(init=False)
+    port_with_tls: int = dataclasses.field(init=False)
+    """For those who have a certificate themselves, signed by the same authority."""
     _ports: list[int] = dataclasses.field(init=False)
     _processes: list[subprocess.Popen[bytes]] = dataclasses.field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
-        self.port, *self._ports = processes.free_ports(3)
+        self.port, self.port_with_tls, *self._ports = processes.free_ports(4)
 
     @property
     def address(self) -> str:
         """Where clients find it."""
         return f"localhost:{self.port}"
+
+    @property
+    def certificates(self) -> Certificates:
+        """Those of its port with TLS, and one for a client."""
+        return certificates.of(self.folder)
 
     def start(self) -> None:
         """Start it, and wait until it serves. RuntimeError with the end of its log if it doesn't come up."""
@@ -113,7 +121,14 @@ class Rabbit:
             + [{"user": "stranger", "vhost": "sales", "configure": "^$", "write": "^$", "read": "^$"}],
         }
         (self.folder / "definitions.json").write_text(json.dumps(definitions))
+        made = certificates.make(self.folder)
         settings = {
+            "listeners.ssl.local": f"127.0.0.1:{self.port_with_tls}",
+            "ssl_options.cacertfile": made.authority,
+            "ssl_options.certfile": made.server,
+            "ssl_options.keyfile": made.server_key,
+            "ssl_options.verify": "verify_peer",
+            "ssl_options.fail_if_no_peer_cert": "true",
             "listeners.tcp.local": f"127.0.0.1:{self.port}",
             "load_definitions": self.folder / "definitions.json",
             "max_message_size": 16 << 20,

@@ -27,6 +27,7 @@ SPINE = {
     EXPRESSIONS,
     "uris",
     "retries",
+    "tls",
 }
 """What every room may use."""
 

@@ -8,14 +8,13 @@
 from __future__ import annotations
 
 import dataclasses
-import ssl
-from pathlib import Path
 
 import pika
 from pika import exceptions
 
 from beam_pipelines.errors import UsageError
 from beam_pipelines.options import option
+from beam_pipelines.tls import TlsOptions, check_tls, tls_context, tls_failure
 from beam_pipelines.uris import Uri, parse_uri, read_options, read_secret, secret_reference
 
 __all__ = ["Connection", "ConnectionOptions", "parse_uri"]
@@ -29,12 +28,10 @@ _ACCESS_REFUSED, _NOT_FOUND, _LOCKED = 403, 404, 405
 
 
 @dataclasses.dataclass(frozen=True)
-class ConnectionOptions:
+class ConnectionOptions(TlsOptions):
     """Options of an `amqp://` URI that say how to connect."""
 
     password: str | None = option("Password of the URI's user.", default=None, check=secret_reference)
-    tls: bool = option("Encrypt, and check the broker's certificate.", default=False)
-    ca: str | None = option("PEM file of the authorities to trust. Default: those of the machine.", default=None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,10 +53,10 @@ class Connection:
             raise uri.refuse("names no broker: write amqp://HOST:PORT/VHOST/QUEUE")
         if bool(uri.user) != (options.password is not None):
             raise uri.refuse("a user and a password belong together: amqp://USER@HOST/VHOST/QUEUE?password=env:NAME")
-        if options.ca and not options.tls:
-            raise uri.refuse("?ca is for nothing without ?tls=true")
+        check_tls(uri, options)
         vhost = uri.path.partition("/")[0] if "/" in uri.path else ""
-        own = ConnectionOptions(password=options.password, tls=options.tls, ca=options.ca)
+        names = [field.name for field in dataclasses.fields(ConnectionOptions)]
+        own = ConnectionOptions(**{name: getattr(options, name) for name in names})
         return cls(host, int(port or (5671 if own.tls else 5672)), vhost or "/", uri.user, own)
 
     @property
@@ -81,18 +78,22 @@ class Connection:
             raise found or UsageError(
                 f"{self.endpoint}: there is no virtual host '{self.vhost}', or we may not use it"
             ) from error
-        except exceptions.AMQPConnectionError as error:
-            if any(isinstance(each, ssl.SSLError) for each in (error, *error.args)):
-                raise UsageError(f"{self.endpoint}: no secure connection: check ?tls, ?ca and the port") from error
+        except (exceptions.AMQPConnectionError, OSError) as error:  # pika raises those of ssl as they are
+            why = tls_failure(error)
+            if why is not None:
+                raise UsageError(
+                    f"{self.endpoint}: no secure connection ({why}): check ?tls, ?ca, ?certificate and the port"
+                ) from error
+            if "SSLEOFError" in str(error):  # a broker that goes down, or one whose word we were too quick to hear
+                raise exceptions.AMQPConnectionError(
+                    f"{self.endpoint}: the broker ends a connection that is made secure just now: check ?certificate, "
+                    "which it may want"
+                ) from error
             raise
 
     def _parameters(self) -> pika.ConnectionParameters:
         asked = self.options
-        tls = None
-        if asked.tls:
-            if asked.ca is not None and not Path(asked.ca).is_file():
-                raise UsageError(f"{self.endpoint}: ?ca: there is no file '{asked.ca}' on this machine")
-            tls = pika.SSLOptions(ssl.create_default_context(cafile=asked.ca), self.host)
+        tls = tls_context(asked, self.endpoint)
         password = "guest" if asked.password is None else read_secret(asked.password, f"{self.endpoint}: the password")
         return pika.ConnectionParameters(
             host=self.host,
@@ -104,7 +105,7 @@ class Connection:
             socket_timeout=_CONNECT_SECONDS,
             stack_timeout=_CONNECT_SECONDS + 5,
             client_properties={"connection_name": "beam-pipelines"},
-            ssl_options=tls,
+            ssl_options=None if tls is None else pika.SSLOptions(tls, self.host),
         )
 
 

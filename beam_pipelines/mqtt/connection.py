@@ -11,7 +11,6 @@ import dataclasses
 import ssl
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from paho.mqtt import client as paho
@@ -21,6 +20,7 @@ from paho.mqtt.properties import Properties
 
 from beam_pipelines.errors import UsageError
 from beam_pipelines.options import option
+from beam_pipelines.tls import TlsOptions, check_tls, tls_context, tls_failure
 from beam_pipelines.uris import Uri, parse_uri, read_options, read_secret, secret_reference
 
 __all__ = ["Connection", "ConnectionOptions", "parse_uri"]
@@ -42,12 +42,10 @@ PACKET_TOO_LARGE = 0x95
 
 
 @dataclasses.dataclass(frozen=True)
-class ConnectionOptions:
+class ConnectionOptions(TlsOptions):
     """Options of an `mqtt://` URI that say how to connect."""
 
     password: str | None = option("Password of the URI's user.", default=None, check=secret_reference)
-    tls: bool = option("Encrypt, and check the broker's certificate.", default=False)
-    ca: str | None = option("PEM file of the authorities to trust. Default: those of the machine.", default=None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,9 +66,9 @@ class Connection:
             raise uri.refuse("names no broker: write mqtt://HOST:PORT/TOPIC")
         if bool(uri.user) != (options.password is not None):
             raise uri.refuse("a user and a password belong together: mqtt://USER@HOST/TOPIC?password=env:NAME")
-        if options.ca and not options.tls:
-            raise uri.refuse("?ca is for nothing without ?tls=true")
-        own = ConnectionOptions(password=options.password, tls=options.tls, ca=options.ca)
+        check_tls(uri, options)
+        names = [field.name for field in dataclasses.fields(ConnectionOptions)]
+        own = ConnectionOptions(**{name: getattr(options, name) for name in names})
         return cls(host, int(port or (8883 if own.tls else 1883)), uri.user, own)
 
     @property
@@ -101,6 +99,7 @@ class Session:
         """
         self._where = connection
         self._ended: Any = None
+        self._told_of_tls = ""
         self.client = paho.Client(
             CallbackAPIVersion.VERSION2,
             client_id,
@@ -108,6 +107,7 @@ class Session:
             manual_ack=True,
             reconnect_on_failure=False,
         )
+        self.client.on_log = self._on_log
         self.client.on_connect = self._on_connect
         self.client.on_disconnect = self._on_disconnect
         self.client.max_inflight_messages_set(MOST_UNDER_WAY)
@@ -117,10 +117,9 @@ class Session:
         if connection.user:
             password = read_secret(asked.password or "", f"{connection.endpoint}: the password")
             self.client.username_pw_set(connection.user, password)
-        if asked.tls:
-            if asked.ca is not None and not Path(asked.ca).is_file():
-                raise UsageError(f"{connection.endpoint}: ?ca: there is no file '{asked.ca}' on this machine")
-            self.client.tls_set(asked.ca)
+        tls = tls_context(asked, connection.endpoint)
+        if tls is not None:
+            self.client.tls_set_context(tls)
         properties: Any = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = expiry
         if receive is not None:
@@ -134,14 +133,40 @@ class Session:
                 connection.host, connection.port, _KEEPALIVE_SECONDS, clean_start=not expiry, properties=properties
             )
         except ssl.SSLError as error:
-            raise UsageError(
-                f"{connection.endpoint}: no secure connection: check ?tls, ?ca and the port ({error.reason})"
-            ) from error
-        self.until(lambda: self._answer is not None)
+            raise self._insecure(error) from error
+        except ConnectionError as error:
+            if tls is None:
+                raise
+            raise self._ended_early(error) from error
+        try:
+            self.until(lambda: self._answer is not None)
+        except Disconnected as lost:
+            if self._told_of_tls:
+                raise self._insecure(ConnectionError(self._told_of_tls)) from lost
+            if tls is None:
+                raise
+            raise self._ended_early(lost) from lost
         answer: Any = self._answer
         if answer.is_failure:
             self.client.disconnect()
             raise self.refused(answer.value) or Disconnected(f"{connection.endpoint}: {answer}")
+
+    def _insecure(self, error: Exception) -> UsageError:
+        return UsageError(
+            f"{self._where.endpoint}: no secure connection ({tls_failure(error)}): check ?tls, ?ca, ?certificate and "
+            "the port"
+        )
+
+    def _ended_early(self, error: Exception) -> Disconnected:
+        """A broker that goes down, or one that doesn't know TLS, or wants a certificate: it may not tell."""
+        return Disconnected(
+            f"{self._where.endpoint}: the broker ends a connection that is made secure just now ({error}): check ?tls, "
+            "the port, and ?certificate, which it may want"
+        )
+
+    def _on_log(self, client: Any, data: Any, level: int, text: str) -> None:  # noqa: ARG002
+        if "[SSL: " in text:  # the client tells of it here alone: a broker that wants a certificate says so late
+            self._told_of_tls = text
 
     def serve(self, seconds: float = 0.0) -> None:
         """Send and receive what there is, waiting for it so long. Disconnected if the connection is lost."""
