@@ -61,8 +61,8 @@ class WritingOptions:
         group="output",
     )
     dead_letter_topic: str | None = option(
-        "Topic that gets each dead letter too, as JSON: kafka://HOST:PORT/TOPIC. At least once, with an id header. "
-        "Default: none.",
+        "Topic that gets each dead letter too, as JSON: kafka://HOST:PORT/TOPIC, or one of Kinesis, Pub/Sub, AMQP or "
+        "MQTT. At least once, with an id. Default: none.",
         default=None,
         group="output",
         metavar="URI",

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import apache_beam as beam
 import pyarrow as pa
 
 from beam_pipelines.columnar.provenance import PAYLOAD
 from beam_pipelines.errors import UsageError
-from beam_pipelines.kafka.connection import SCHEME
 from beam_pipelines.sink.dead_letter_files import stamp, to_json_lines
-from beam_pipelines.sink.kafka.write import WriteToKafka
 from beam_pipelines.sink.runs import RunIdentity
 from beam_pipelines.uris import parse_uri
 
@@ -22,13 +22,15 @@ def queue_letters(letters: beam.PCollection[pa.RecordBatch], uri: str, run: RunI
 
     UsageError for a URI that isn't right, or that says itself what a record is.
     """
+    from beam_pipelines.pipelines.steps.sinks import TOPICS  # here, since sinks keep accounts, which call this
+
     try:
-        topic = parse_uri(uri, [SCHEME])
+        topic = parse_uri(uri, TOPICS)
         said = {"value", "id", "key"} & dict(topic.options).keys()
         if said:
             raise UsageError(f"?{min(said)}: records of dead letters have their own, leave it out")
-        extra = "&".join(("value=raw", f"id={','.join(_ID)}"))
-        write = WriteToKafka(f"{uri}{'&' if '?' in uri else '?'}{extra}", _RECORDS, output="dead_letter_topic")
+        options = (*topic.options, ("value", "raw"), ("id", ",".join(_ID)))
+        write = TOPICS[topic.scheme](dataclasses.replace(topic, options=options), _RECORDS, "dead_letter_topic")
     except UsageError as wrong:
         raise UsageError(f"--dead_letter_topic: {wrong}") from None
     records = letters | f"{label}Records" >> beam.Map(_records, run.pipeline, run.run_id).with_output_types(

@@ -59,14 +59,16 @@ def _redis(uri: Uri, schema: pa.Schema, output: str) -> beam.PTransform:
     return WriteToRedis(uri, None if output == ledger.AGGREGATES else schema, output=output)
 
 
-QUEUES: dict[str, Write] = {
+TOPICS: dict[str, Write] = {
     "amqp": _amqp,
     "kafka": _kafka,
     "kinesis": _kinesis,
     "mqtt": _mqtt,
     "pubsub": _pubsub,
-    "redis": _redis,
 }
+"""Scheme → what writes records to it, each of which stays for whoever reads."""
+
+QUEUES: dict[str, Write] = {**TOPICS, "redis": _redis}
 """Scheme → what writes to it: batches → Written. It counts what it wrote as WRITTEN, or as IN_PANES."""
 
 
