@@ -67,6 +67,19 @@ def test_a_stream_of_files_on_prism(tmp_path: Path, prism_flags: list[str]) -> N
     assert rules == {"json.malformed": 7, "file.replaced": 1}
 
 
+def test_a_stream_of_files_on_flink_with_checkpoints(tmp_path: Path, flink_flags: list[str]) -> None:
+    folder, run = tmp_path / "in", tmp_path / "run"
+    folder.mkdir()
+    _drop(folder, "0.jsonl", _clicks(0, 2000), bad=2)
+    uri = f"watch://{folder}/*.jsonl?every=0.5&settled=0"
+    with windows_job.job(uri, run, [*flink_flags, *windows_job.CHECKPOINTS]) as job:
+        windows_job.wait_for(run, 2000, 2, job)
+        _drop(folder, "1.jsonl", _clicks(2000, 2000), bad=1)
+        windows_job.wait_for(run, 4000, 3, job)
+    found, written = windows_job.totals(run, _clicks(0, 4000))
+    assert found == written
+
+
 def test_an_input_that_is_watched_up_to_now_gives_what_its_files_give(tmp_path: Path) -> None:
     (tmp_path / "c.odcs.yaml").write_text(CONTRACT)
     folder = tmp_path / "in"

@@ -39,13 +39,14 @@ class Stream:
     clicks: list[Click] = dataclasses.field(default_factory=list)
     poison: int = 0
     base: datetime = BASE
+    window: int = 10  # seconds
 
     @classmethod
-    def on(cls, cluster: Cluster, partitions: int = 2, base: datetime = BASE) -> Stream:
+    def on(cls, cluster: Cluster, partitions: int = 2, base: datetime = BASE, window: int = 10) -> Stream:
         topic = cluster.topic(partitions)
         for name in ("panes", "late", "dead"):
             cluster.topic(name=f"{topic}-{name}")
-        return cls(cluster, topic, partitions, base=base)
+        return cls(cluster, topic, partitions, base=base, window=window)
 
     def write(
         self, clicks: int, first_second: float, disorder: float = 3.0, poison: int = 0, per_second: int = 100
@@ -104,17 +105,19 @@ class Stream:
         with duckdb.connect() as database:
             database.register("clicks", clicks)
             return database.execute(
-                'select epoch_us("at") // 10000000 * 10000000, page, count(*), sum(cents), max(id) '
-                "from clicks group by 1, 2 order by 1, 2"
+                'select epoch_us("at") // $window * $window, page, count(*), sum(cents), max(id) '
+                "from clicks group by 1, 2 order by 1, 2",
+                {"window": self.window * 1_000_000},
             ).fetchall()
 
     def _totals(self) -> list[Row]:
+        window = self.window * 1_000_000
         parts = [
             (_micros(pane["window_start"]), pane["page"], pane["n"], pane["cents"], pane["top"])
             for pane in self._read("panes").values()
         ]
         parts += [
-            (_micros(click["at"]) // 10_000_000 * 10_000_000, click["page"], 1, click["cents"], click["id"])
+            (_micros(click["at"]) // window * window, click["page"], 1, click["cents"], click["id"])
             for click in self._read("late").values()
         ]
         totals: dict[Row, list[int]] = {}
@@ -137,7 +140,7 @@ def job(
     log, stop = folder / "job.log", folder / "stop"
     where = broker or stream.cluster.address
     program = [sys.executable, "-m", "tests.ingest.kafka.windows_job"]
-    command = [*program, where, stream.topic, str(stop), options, deaths, *flags]
+    command = [*program, where, stream.topic, str(stop), options, str(stream.window), deaths, *flags]
     with processes.process(command, log, {"PYTHONPATH": str(ROOT)}) as running:
         try:
             yield running, log

@@ -1,6 +1,6 @@
-"""A stream in a process of its own: Kafka → decode → validate → 10 s windows → Kafka, until a file appears.
+"""A stream in a process of its own: Kafka → decode → validate → windows → Kafka, until a file appears.
 
-    python -m tests.ingest.kafka.windows_job BROKER IN STOP_FILE OPTIONS DEATHS --runner=…
+    python -m tests.ingest.kafka.windows_job BROKER IN STOP_FILE OPTIONS WINDOW_SECONDS DEATHS --runner=…
 
 Panes, late rows and dead letters go to the topics IN-panes, IN-late and IN-dead.
 """
@@ -33,7 +33,7 @@ SCHEMA = CONTRACT.schema
 AGGREGATES = "count(*) as n, sum(cents) as cents, max(id) as top"
 
 
-def build(pipeline: beam.Pipeline, broker: str, topic: str, options: str, deaths: str = "") -> None:
+def build(pipeline: beam.Pipeline, broker: str, topic: str, options: str, seconds: str, deaths: str = "") -> None:
     """Wire it. `deaths`: a folder that says at what steps workers die (`tests.recovery.deaths`)."""
     place = f"kafka://{broker}/{topic}"
     read = pipeline | bp.ReadFromKafka(f"{place}?{options}", CONTRACT)
@@ -43,7 +43,8 @@ def build(pipeline: beam.Pipeline, broker: str, topic: str, options: str, deaths
 
         rows |= beam.ParDo(Mortal(deaths)).with_output_types(pa.RecordBatch)
     valid = rows | bp.DecodeBatches(CONTRACT, "jsonl") | bp.ValidateBatches(CONTRACT)
-    windows = bp.AggregateBatches(SCHEMA, AGGREGATES, group_by=["page"], window="fixed:10s", event_time="at")
+    window = f"fixed:{seconds}s"
+    windows = bp.AggregateBatches(SCHEMA, AGGREGATES, group_by=["page"], window=window, event_time="at")
     aggregates = valid.good | windows
     aggregates.panes | "Panes" >> bp.WriteToKafka(f"{place}-panes?key=page", output=ledger.AGGREGATES)
     aggregates.late | "Late" >> bp.WriteToKafka(f"{place}-late", output="late")
@@ -52,9 +53,9 @@ def build(pipeline: beam.Pipeline, broker: str, topic: str, options: str, deaths
         letters | f"Dead {name}" >> bp.WriteToKafka(f"{place}-dead?id=source,partition,position", output="dead")
 
 
-def main(broker: str, topic: str, stop: str, options: str, deaths: str, *flags: str) -> None:
+def main(broker: str, topic: str, stop: str, options: str, seconds: str, deaths: str, *flags: str) -> None:
     pipeline = beam.Pipeline(options=PipelineOptions([*flags, "--streaming"]))
-    build(pipeline, broker, topic, options, deaths)
+    build(pipeline, broker, topic, options, seconds, deaths)
     running = pipeline.run()
     while not Path(stop).exists():
         time.sleep(0.2)

@@ -61,3 +61,18 @@ def test_a_stream_on_prism_while_its_shards_are_split_and_merged(
     found, written = windows_job.totals(tmp_path, _clicks(0, 6000))
     assert found == written
     assert Counter(letter["rule"] for letter in windows_job.read_out(tmp_path, "dead")) == {"json.malformed": 3}
+
+
+def test_a_stream_on_flink_with_checkpoints_while_a_shard_is_split(
+    kinesis: Kinesis, tmp_path: Path, flink_flags: list[str]
+) -> None:
+    stream = kinesis.stream(1)
+    _put(kinesis, stream, 0, 2000, bad=2)
+    flags = [*flink_flags, *windows_job.CHECKPOINTS]
+    with windows_job.job(kinesis.uri(stream), tmp_path, flags, **kinesis.variables) as job:
+        windows_job.wait_for(tmp_path, 2000, 2, job)
+        kinesis.split(stream, "shardId-000000000000")
+        _put(kinesis, stream, 2000, 2000, bad=1)
+        windows_job.wait_for(tmp_path, 4000, 3, job)
+    found, written = windows_job.totals(tmp_path, _clicks(0, 4000))
+    assert found == written

@@ -77,7 +77,8 @@ def test_files_that_are_there_and_files_that_come_are_read_once(tmp_path: Path) 
     write(tmp_path, "b.jsonl", 3)
     write(tmp_path, "ignored.csv", 9)
     assert read(reader, 1) == ["3"]
-    time.sleep(0.3)
+    write(tmp_path, "c.jsonl", 4)
+    assert read(reader, 1) == ["4"]  # and nothing of the others once more
     assert read(reader) == []
 
 
@@ -123,9 +124,11 @@ def test_files_are_shared_among_readers_whatever_order_they_come_in(tmp_path: Pa
     assert all(shares)
     for number in range(40, 60):
         write(tmp_path, f"{number}.jsonl", number)
-    time.sleep(0.2)
     elsewhere()
-    shares += [read(reader) for reader in readers]
+    until = time.monotonic() + 20
+    while sum(map(len, shares)) < 60:
+        assert time.monotonic() < until, shares
+        shares += [read(reader) for reader in readers]
     assert sorted(int(each) for share in shares for each in share) == list(range(60))
 
 

@@ -40,6 +40,9 @@ CONTRACT = bp.Contract(
 )
 KINDS = ("panes", "late", "dead")
 
+CHECKPOINTS = ("--checkpointing_interval=3000", "--finish_bundle_before_checkpointing")
+"""Of Flink."""
+
 
 class _Keep(beam.DoFn):
     """One file for each batch, under its name only when it is whole."""
