@@ -31,7 +31,7 @@ SPINE = {
 }
 """What every room may use."""
 
-CLIENTS = {"amqp", "delta", "iceberg", "kafka", "kinesis", "mqtt", "pubsub", "sql"}
+CLIENTS = {"amqp", "bigquery", "delta", "iceberg", "kafka", "kinesis", "mqtt", "pubsub", "sql"}
 """A client's ways, which the source and the sink of one system have in common."""
 
 ALLOWED = {

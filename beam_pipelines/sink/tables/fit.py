@@ -17,6 +17,9 @@ REQUIRED = "table.required"
 TOO_LONG = "table.too_long"
 DOES_NOT_FIT = "table.does_not_fit"
 
+_DAYS = -719_162, 2_932_896
+"""From 1 January 1 to 31 December 9999, counted from 1970."""
+
 _Failure = dict[str, str | None]
 
 
@@ -51,10 +54,22 @@ def _of_column(values: pa.Array, column: Column) -> list[tuple[str, str, list[in
         rows = _true(pc.invert(pc.is_finite(values)))
         if rows:
             told.append((DOES_NOT_FIT, "is no number that the table takes", rows))
+    if column.inner is not None:
+        rows = inner_nulls(_cast(values, column.type), column.inner)
+        if rows:
+            told.append((REQUIRED, "holds a null where the table takes none", rows))
+    if column.calendar:
+        rows = out_of_calendar(_cast(values, column.type))
+        if rows:
+            told.append((DOES_NOT_FIT, "holds a time that isn't within the years 1 to 9999", rows))
     limited = column.longest is not None or column.longest_bytes is not None
     if limited or column.pattern is not None or not column.nul or column.json:
-        told += _of_text(values if values.type == column.type else values.cast(column.type), column)
+        told += _of_text(_cast(values, column.type), column)
     return told
+
+
+def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array:
+    return values if values.type == kind else values.cast(kind)
 
 
 def _of_text(values: pa.Array, column: Column) -> Iterator[tuple[str, str, list[int]]]:
@@ -83,6 +98,57 @@ def _of_text(values: pa.Array, column: Column) -> Iterator[tuple[str, str, list[
         rows = _true(pc.match_substring(values, "\0"))
         if rows:
             yield DOES_NOT_FIT, "holds the character NUL, which the table doesn't take", rows
+
+
+def inner_nulls(values: pa.Array, kind: pa.DataType) -> list[int]:
+    """Rows of nested values with a null where the type says that there is none.
+
+    >>> whole = pa.list_(pa.field("item", pa.int64(), nullable=False))
+    >>> inner_nulls(pa.array([[1], [1, None], None]), whole)
+    [1]
+    """
+    found: set[int] = set()
+    if pa.types.is_list(kind):
+        items = pc.list_flatten(values)
+        wrong = set(inner_nulls(items, kind.value_type))
+        if not kind.value_field.nullable:
+            wrong.update(_true(items.is_null()))
+        if wrong:
+            found.update(pc.list_parent_indices(values).take(pa.array(sorted(wrong))).to_pylist())
+    elif pa.types.is_struct(kind):
+        for place, field in enumerate(kind):
+            child = pc.struct_field(values, [place])
+            found.update(inner_nulls(child, field.type))
+            if not field.nullable:
+                found.update(_true(pc.and_(values.is_valid(), child.is_null())))
+    return sorted(found)
+
+
+def out_of_calendar(values: pa.Array) -> list[int]:
+    """Rows that hold a time before the year 1 or after 9999.
+
+    >>> out_of_calendar(pa.array([0, 10**7], pa.int32()).cast(pa.date32()))
+    [1]
+    """
+    kind = values.type
+    if pa.types.is_list(kind):
+        wrong = out_of_calendar(pc.list_flatten(values))
+        return sorted(set(pc.list_parent_indices(values).take(pa.array(wrong, pa.int64())).to_pylist()))
+    if pa.types.is_struct(kind):
+        children = [pc.struct_field(values, [place]) for place in range(kind.num_fields)]
+        return sorted({row for child in children for row in out_of_calendar(child)})
+    if pa.types.is_date(kind) and kind.bit_width == 32:
+        least, most = _DAYS
+        numbers = values.cast(pa.int32())
+    elif pa.types.is_timestamp(kind):
+        second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[kind.unit]
+        least, most = _DAYS[0] * 86_400 * second, (_DAYS[1] + 1) * 86_400 * second - 1
+        numbers = values.cast(pa.int64())
+        if kind.unit == "ns":
+            return []  # reaches from 1677 to 2262
+    else:
+        return []
+    return _true(pc.or_(pc.less(numbers, least), pc.greater(numbers, most)))
 
 
 def _is_json(text: str) -> bool:

@@ -11,6 +11,7 @@ from beam_pipelines.sink.tables.table import Table
 from beam_pipelines.uris import Uri, parse_uri
 
 STORES: dict[str, str] = {
+    "bigquery": "beam_pipelines.sink.tables.bigquery.table",
     **dict.fromkeys(("delta", "delta+s3", "delta+gs", "delta+abfss"), "beam_pipelines.sink.tables.delta.table"),
     "iceberg": "beam_pipelines.sink.tables.iceberg.table",
     "mariadb": "beam_pipelines.sink.tables.databases.mysql",

@@ -50,6 +50,10 @@ class Column:
     """Whether a text may hold the character NUL."""
     json: bool = False
     """Whether texts are JSON."""
+    inner: pa.DataType | None = None
+    """The type again, if it matters which of its inner fields and items may be null."""
+    calendar: bool = False
+    """Whether times, inner ones too, have to be within the years 1 to 9999."""
     finite: bool = False
     """Whether a number has to be one: no NaN, no infinity."""
 

@@ -21,6 +21,7 @@ from botocore.exceptions import ClientError
 
 from beam_pipelines.sink.tables.known import table_of
 from scripts import seaweedfs
+from tests.servers.bigquery import DATASET, BigQuery
 from tests.servers.mariadb import MariaDB
 from tests.servers.postgresql import PostgreSQL
 from tests.sink.tables.killed import ROWS
@@ -197,6 +198,22 @@ def postgresql(columns: str, options: str) -> Callable[[pytest.FixtureRequest, P
     return make
 
 
+def bigquery(options: str) -> Callable[[pytest.FixtureRequest, Path, str], Stored]:
+    """Tables of the emulator that the test process has started."""
+
+    def make(request: pytest.FixtureRequest, folder: Path, name: str) -> Stored:
+        server: BigQuery = request.getfixturevalue("bigquery_server")
+        table = f"{name}_{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}"
+
+        def strays() -> list[str]:
+            there = [each.table_id for each in server.client.list_tables(DATASET, retry=None)]
+            return [each for each in there if each.startswith("beam_pipelines_")]
+
+        return Stored(server.uri(table, f"create=true&{options}"), lambda: server.rows(table), strays)
+
+    return make
+
+
 _DELTA = (
     "deltalake.fs",
     "deltalake.transaction",
@@ -220,6 +237,7 @@ _ICEBERG = (
     "pyiceberg.catalog.sql",
     "pyiceberg.io.pyarrow",
 )
+_BIGQUERY = ("google.cloud.bigquery", "beam_pipelines.sink.tables.bigquery.commit")
 _POSTGRESQL = ("adbc_driver_postgresql.dbapi", "beam_pipelines.sink.tables.databases.postgresql")
 _ORDERS = "id bigint NOT NULL, country text, amount numeric(12,2), placed_at timestamptz"
 
@@ -263,6 +281,9 @@ STORES: dict[str, Store] = {
     "iceberg append": Store(iceberg("partition_by=day(placed_at),bucket(2, id)")),
     "iceberg upsert": Store(iceberg("mode=upsert&key=id&partition_by=country")),
     "iceberg overwrite": Store(iceberg("mode=overwrite&partition_by=country")),
+    "bigquery append": Store(bigquery("partition_by=day(placed_at)&cluster_by=country"), _BIGQUERY),
+    "bigquery upsert": Store(bigquery("mode=upsert&key=id&version=placed_at"), _BIGQUERY),
+    "bigquery replace": Store(bigquery("mode=replace"), _BIGQUERY),
     "delta append": Store(delta("partition_by=country"), _DELTA),
     "delta upsert": Store(delta("mode=upsert&key=id&partition_by=country"), _DELTA),
     "delta overwrite": Store(delta("mode=overwrite&partition_by=country"), _DELTA),
