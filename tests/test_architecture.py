@@ -28,6 +28,7 @@ SPINE = {
     "uris",
     "retries",
     "tls",
+    "s3",
 }
 """What every room may use."""
 

@@ -13,6 +13,7 @@ from apache_beam.io.filesystem import BeamIOError, CompressionTypes, FileMetadat
 from apache_beam.io.filesystems import FileSystems
 
 from beam_pipelines.errors import UsageError, did_you_mean
+from beam_pipelines.s3 import read_descriptions_once
 
 EXTRAS = {"gs": "gcp", "s3": "aws", "azfs": "azure", "hdfs": "hadoop"}
 """Extra of apache-beam that brings the file system of a scheme."""
@@ -81,6 +82,7 @@ def list_now(patterns: Sequence[str]) -> list[InputFile]:
 
 def open_input(path: str) -> BinaryIO:
     """Open a file for its stored bytes. UsageError if it is gone or may not be read."""
+    read_descriptions_once()
     try:
         return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
     except PermissionError as error:
@@ -119,6 +121,7 @@ def _is(check: Callable[[], bool]) -> bool:
 def _list(pattern: str, limit: int | None = None) -> list[FileMetadata]:
     # Beam lists the folder before the first wildcard, and finds nothing in the folder "".
     here = FileSystems.get_scheme(pattern) is None and "/" not in pattern
+    read_descriptions_once()
     try:
         found = FileSystems.match([f"./{pattern}" if here else pattern], limits=[limit])[0].metadata_list
     except BeamIOError as error:

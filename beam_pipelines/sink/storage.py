@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from beam_pipelines.s3 import read_descriptions_once
 from beam_pipelines.sink.preconditions import create_if_absent
 
 try:
@@ -275,6 +276,7 @@ def _remote() -> Any:
     if FileSystems._pipeline_options is None and not RuntimeValueProvider.runtime_options:
         # No pipeline has said how, as on a command line: S3's file system asks for options, if only empty ones.
         FileSystems.set_options(PipelineOptions([]))
+    read_descriptions_once()
     return FileSystems
 
 
