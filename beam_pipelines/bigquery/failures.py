@@ -35,6 +35,7 @@ _WORDS = {
     "(https://cloud.google.com/bigquery/quotas); a stream's bundles are spared it by ?method=storage_write",
 }
 _COLUMN = re.compile(r"(?:[Ff]ield|[Cc]olumn|array)[: '`]+([\w.]+)")
+_REQUEST = re.compile(r"^[A-Z]+ https?://\S+: ")
 _ABOUT_ROWS = ("Error while reading data", "Bad ", "Could not parse", "Invalid value", "out of range", "overflow")
 
 
@@ -94,6 +95,7 @@ def speaking(name: str) -> Iterator[None]:
 
 def told(reason: str, message: str) -> str:
     """A reason and a message in our words."""
+    message = _REQUEST.sub("", message)
     if reason in _WORDS:
         return f"what was asked {_WORDS[reason]}"
     if any(word in message for word in _ABOUT_ROWS):

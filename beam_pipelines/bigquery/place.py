@@ -90,10 +90,24 @@ class Place:
         project, dataset, table = parts
         return cls(project, dataset, table, ConnectionOptions(**own))
 
+    @classmethod
+    def of_project(cls, uri: Uri, options: ConnectionOptions) -> Place:
+        """A project alone, in which a query runs. UsageError if the URI names something else."""
+        where = unquote(uri.authority)
+        if uri.user or uri.path or not _PROJECT.fullmatch(where):
+            raise UsageError(f"{SCHEME}://{where}: names no project: write {SCHEME}://PROJECT?query=SELECT …")
+        own = {field.name: getattr(options, field.name) for field in dataclasses.fields(ConnectionOptions)}
+        return cls(where, "", "", ConnectionOptions(**own))
+
     @property
     def name(self) -> str:
-        """The table in messages."""
-        return f"{SCHEME}://{self.path}"
+        """The table in messages; the project, where a query is read."""
+        return f"{SCHEME}://{self.path if self.table else self.project}"
+
+    @property
+    def scheme_of_project(self) -> str:
+        """How URIs of queries begin that run in the table's project."""
+        return f"{SCHEME}://{self.project}"
 
     @property
     def path(self) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from beam_pipelines.bigquery.place import ConnectionOptions
+from beam_pipelines.ingest.tables import bigquery as source
 from beam_pipelines.options import specs
 from beam_pipelines.sink.tables.known import options_of
 
@@ -22,7 +23,11 @@ def _named(title: str) -> set[str]:
 
 @pytest.mark.parametrize(
     ("section", "options", "common"),
-    [("Connecting", ConnectionOptions, None), ("Writing", options_of("bigquery"), ConnectionOptions)],
+    [
+        ("Connecting", ConnectionOptions, None),
+        ("Writing", options_of("bigquery"), ConnectionOptions),
+        ("Reading", source.OPTIONS, ConnectionOptions),
+    ],
 )
 def test_each_option_is_told_and_nothing_else(section: str, options: type, common: type | None) -> None:
     left_out = {spec.name for spec in specs(common)} if common else set()

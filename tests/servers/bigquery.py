@@ -14,7 +14,8 @@ from google.cloud import bigquery as client
 from scripts import bigquery
 from scripts.bigquery import PROJECT
 from tests import runners
-from tests.servers.bigquery_front import Front, fronted
+from tests.servers.bigquery_front import COPIES, Front, fronted
+from tests.servers.bigquery_storage_front import StorageFront, storage_fronted
 
 DATASET = "sales"
 _names = itertools.count()
@@ -23,13 +24,15 @@ _names = itertools.count()
 class BigQuery:
     """What tests say to it."""
 
-    def __init__(self, front: Front) -> None:
+    def __init__(self, front: Front, storage: StorageFront, storage_port: int) -> None:
         self.front = front
-        self.endpoints = f"endpoint={front.url}&storage_endpoint=127.0.0.1:{front.emulator.grpc_port}"
+        self.storage = storage
+        self.endpoints = f"endpoint={front.url}&storage_endpoint=127.0.0.1:{storage_port}"
         self.client = client.Client(
             PROJECT, credentials=AnonymousCredentials(), client_options={"api_endpoint": front.url}
         )
-        self.client.create_dataset(DATASET, retry=None, timeout=60)
+        for dataset in (DATASET, COPIES):
+            self.client.create_dataset(dataset, retry=None, timeout=60)
 
     def uri(self, table: str, options: str = "") -> str:
         return f"bigquery://{PROJECT}.{DATASET}.{table}?{self.endpoints}{f'&{options}' if options else ''}"
@@ -40,6 +43,10 @@ class BigQuery:
         fields = [client.SchemaField(*column.split()) for column in columns.split(", ")]
         self.client.create_table(client.Table(f"{PROJECT}.{DATASET}.{name}", fields), retry=None, timeout=60)
         return name
+
+    def number(self) -> int:
+        """A number that no other test has."""
+        return next(_names)
 
     def described(self, table: str) -> client.Table:
         return self.client.get_table(f"{PROJECT}.{DATASET}.{table}", retry=None, timeout=60)
@@ -60,5 +67,6 @@ def bigquery_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BigQue
     with (
         bigquery.emulator(tmp_path_factory.mktemp("bigquery")) as emulator,
         contextlib.contextmanager(fronted)(emulator) as front,
+        contextlib.contextmanager(storage_fronted)(front) as (storage, port),
     ):
-        yield BigQuery(front)
+        yield BigQuery(front, storage, port)

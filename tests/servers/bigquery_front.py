@@ -5,6 +5,7 @@ bqemulator 1.4 runs SQL, load jobs, read sessions and write streams, but differs
 - a job's id may be used again, and is left out of account for uploads: here the second is refused with 409;
 - a load takes columns by their place, and nulls where the table has none: here by name, and the job fails;
 - tables.patch changes what the catalog tells and not the table, `ALTER TABLE` the other way: here each does both;
+- what a query finds can't be read by a session: here that of a job `beam_pipelines_read_…` can;
 - it knows no permissions.
 
 Everything else goes through as it is. Faults that a test asks for are answered instead of the emulator's answer.
@@ -31,6 +32,9 @@ import pyarrow.parquet as pq
 from scripts.bigquery import Emulator
 
 Json = dict[str, Any]
+
+COPIES = "copies"
+"""The dataset of what queries find."""
 
 _JOBS = re.compile(r"/bigquery/v2/projects/([^/]+)/jobs(?:/([^/?]+))?(?:\?.*)?$")
 _UPLOAD = re.compile(r"/upload/bigquery/v2/projects/([^/]+)/jobs\?")
@@ -127,6 +131,10 @@ class Front(ThreadingHTTPServer):
             rows = self._conform(job["configuration"]["load"])
         status, body = self.ask("POST", f"/bigquery/v2/projects/{project}/jobs", json.dumps(job).encode())
         told: Json = json.loads(body)
+        if status == 200 and job["jobReference"]["jobId"].startswith("beam_pipelines_read_"):
+            told["configuration"]["query"]["destinationTable"] = self.copied(
+                project, job["configuration"]["query"]["query"]
+            )
         retyped = _RETYPED.search(job["configuration"].get("query", {}).get("query", ""))
         if status == 200 and retyped and "errorResult" not in told["status"]:
             self._retype(*retyped.groups())
@@ -190,6 +198,12 @@ class Front(ThreadingHTTPServer):
         for field in new[len(old) :]:
             self._do(reference["projectId"], f"ALTER TABLE `{name}` ADD COLUMN `{field['name']}` {_sql(field)}")
         return None
+
+    def copied(self, project: str, query: str) -> Json:
+        """What a query finds, as a table of its own."""
+        place = {"projectId": project, "datasetId": COPIES, "tableId": f"t{next(self._numbers)}"}
+        self._do(project, f"CREATE TABLE `{'.'.join(place.values())}` AS {query}")
+        return place
 
     def _retype(self, table: str, column: str, kind: str) -> None:
         path = "/bigquery/v2/projects/{}/datasets/{}/tables/{}".format(*re.split(r"`?\.`?", table))

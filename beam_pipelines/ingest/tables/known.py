@@ -9,6 +9,7 @@ from beam_pipelines.ingest.tables.table import Table
 from beam_pipelines.uris import Uri, parse_uri
 
 STORES: dict[str, str] = {
+    "bigquery": "beam_pipelines.ingest.tables.bigquery",
     **dict.fromkeys(("delta", "delta+s3", "delta+gs", "delta+abfss"), "beam_pipelines.ingest.tables.delta"),
     "iceberg": "beam_pipelines.ingest.tables.iceberg",
     "mariadb": "beam_pipelines.ingest.tables.databases.mysql",
