@@ -112,7 +112,8 @@ date_diff('month', ts, timestamptz '2020-03-01 00:00:00') ; date_diff('year', ts
 date_diff('hour', ts, timestamptz '2020-03-01 00:30:00')
 date_diff('quarter', ts, timestamptz '2020-03-01 00:00:00') ; date_diff('minute', timestamptz '2000-01-01', ts)
 date_diff('second', timestamptz '2000-01-01', ts) ; ts + interval 1 day ; ts - interval '90' minute ; s ~ 'h.*'
-ts + interval 2 weeks = ts ; ifnull(i, -1)
+ts + interval 2 weeks = ts ; ifnull(i, -1) ; to_timestamp(i) ; epoch_ms(i)::timestamptz ; make_timestamp(i)::timestamptz
+epoch_ms(small)::timestamptz ; to_timestamp(null)
 """
 
 
@@ -307,6 +308,7 @@ def test_each_function_of_the_catalogue_is_there_as_it_is_written(name):
         ("i = 1", pa.bool_()),
         ("null", pa.null()),
         ("TIMESTAMP '2020-01-01'", TIME),
+        ("epoch_ms(i)", TIME),
         ("round(d, 1)", pa.decimal128(10, 1)),
         ("length(s)", pa.int64()),
     ],
@@ -509,6 +511,8 @@ def test_a_pickled_expression_runs_without_the_parser():
         ("ts + interval 1 month", "an INTERVAL is of weeks, days, hours"),
         ("ts + interval (i) day", "write a constant INTERVAL"),
         ("len(i)", "LENGTH takes string values"),
+        ("epoch_ms(s)", "EPOCH_MS takes integer values"),
+        ("to_timestamp(9223372036854775807)", "beyond what a timestamp holds"),
         ("list_contains(s, 1)", "LIST_CONTAINS takes lists, but 's' is string"),
         ("s.x", "'s' is string, not a struct: it has no field 'x'"),
         ("list_value(1)[0]", "is not supported"),

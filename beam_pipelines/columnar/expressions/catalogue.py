@@ -61,15 +61,18 @@ FUNCTIONS: dict[str, Entry] = {
     "DATE_PART": Entry("date_part('year', ts)", "the same as EXTRACT"),
     "DATE_TRUNC": Entry("date_trunc('hour', ts)", "start of the unit; weeks start on Monday"),
     "DAY": Entry("day(ts)", "day of the month"),
+    "EPOCH_MS": Entry("epoch_ms(i)", "the time so many milliseconds after 1970-01-01, in UTC"),
     "EXTRACT": Entry(
         "extract(dow FROM ts)",
         "year, quarter, month, week, day, dow (Sunday 0), isodow (Monday 1), doy, hour, minute, second, epoch",
     ),
     "HOUR": Entry("hour(ts)", "0 to 23"),
+    "MAKE_TIMESTAMP": Entry("make_timestamp(i)", "the time so many microseconds after 1970-01-01"),
     "MINUTE": Entry("minute(ts)", "0 to 59"),
     "MONTH": Entry("month(ts)", "1 to 12"),
     "QUARTER": Entry("quarter(ts)", "1 to 4"),
     "SECOND": Entry("second(ts)", "0 to 59"),
+    "TO_TIMESTAMP": Entry("to_timestamp(i)", "the time so many seconds after 1970-01-01"),
     "WEEK": Entry("week(ts)", "of the ISO year, 1 to 53"),
     "YEAR": Entry("year(ts)", "of the calendar"),
     # structs and lists

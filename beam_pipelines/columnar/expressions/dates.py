@@ -90,6 +90,21 @@ def shift(node: Node, count: int, unit: str, sql: str) -> Node:
     return apply(_shift, (convert(node, TIMESTAMP),), TIMESTAMP, sql, count * _MICROS[unit])
 
 
+def since_epoch(node: Node, micros: int, function: str, sql: str) -> Node:
+    """The time so many units after 1970-01-01T00:00:00Z; `micros` are those of a unit."""
+    take(node, ("integer",), function)
+    if kind_of(node.type) == "null":
+        return Literal(pa.scalar(None, TIMESTAMP), sql)
+    return apply(_since_epoch, (node,), TIMESTAMP, sql, micros)
+
+
+def _since_epoch(values: Values, micros: int) -> Values:
+    try:
+        return pc.multiply_checked(values.cast(INTEGER), micros).cast(TIMESTAMP)
+    except pa.ArrowInvalid:
+        raise OverflowError("a result is beyond what a timestamp holds") from None
+
+
 def _difference(start: Values, end: Values, unit: str) -> Values:
     return _BETWEEN[unit](start, end)
 

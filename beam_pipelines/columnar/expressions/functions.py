@@ -233,6 +233,17 @@ def _date_diff(compiler: Compiler, tree: exp.DateDiff, sql: str) -> Node:
     return dates.difference(tree.args["unit"].name if tree.args.get("unit") else "day", start, end, sql)
 
 
+_SINCE_EPOCH = {None: ("TO_TIMESTAMP", 1_000_000), "3": ("EPOCH_MS", 1_000), "6": ("MAKE_TIMESTAMP", 1)}
+"""Scale that the parser gives a function → its name, and the microseconds of its unit."""
+
+
+@handles(exp.UnixToTime, parts="this scale")
+def _unix_to_time(compiler: Compiler, tree: exp.UnixToTime, sql: str) -> Node:
+    scale = tree.args.get("scale")
+    name, micros = _SINCE_EPOCH[scale.name if scale else None]
+    return dates.since_epoch(compiler.node(tree.this), micros, name, sql)
+
+
 @handles(exp.ArraySize, parts="this")
 def _array_size(compiler: Compiler, tree: exp.ArraySize, sql: str) -> Node:
     return nested.count(compiler.node(tree.this), sql)
