@@ -10,9 +10,12 @@ from benchmarks.w2 import workloads as w2
 from benchmarks.w3.workload import W3
 from benchmarks.w4.workload import W4
 from benchmarks.w5.workload import W5
+from benchmarks.w6 import workloads as w6
 from benchmarks.w7 import workloads as w7
 from benchmarks.w8.workload import W8
 
-WORKLOADS = {workload.name: workload for workload in (W1, *startup.ALL, *scale.ALL, *w2.ALL, W3, W4, W5, *w7.ALL, W8)}
+WORKLOADS = {
+    workload.name: workload for workload in (W1, *startup.ALL, *scale.ALL, *w2.ALL, W3, W4, W5, *w6.ALL, *w7.ALL, W8)
+}
 TOLD = {**WORKLOADS, KAFKA.name: KAFKA}
 """Those that the page tells of: Kafka's is measured by a program of its own."""

@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks import chart, goals, results
 from benchmarks.kafka import told
 from benchmarks.results import OURS, ROOT, Result
-from benchmarks.workload import Workload
+from benchmarks.workload import Family, Workload
 
 PAGE = ROOT / "BENCHMARKS.md"
 CHART = ROOT / "docs" / "images" / "benchmarks.svg"
@@ -78,8 +78,13 @@ def page(beside: Mapping[str, Any], found: Sequence[Result], workloads: Mapping[
     named = list(dict.fromkeys(each.workload for each in found))
     for name in (*workloads, *(name for name in named if name not in workloads)):
         rows = [each for each in found if each.workload == name]
-        if rows:
-            lines += section(name, workloads.get(name), rows)
+        workload = workloads.get(name)
+        if workload and workload.family:
+            members = [each for each in workloads.values() if each.family == workload.family]
+            if workload == members[0]:
+                lines += family_section(workload.family, members, found)
+        elif rows:
+            lines += section(name, workload, rows)
     lines += told.section(beside.get("streams", ()))
     lines += ["## Versions", ", ".join(f"{name} {version}" for name, version in beside["versions"].items()) + "."]
     lines += ["", "## Again", "```", "make bench-quick  # a part of it, few rows, once", "make bench        # hours"]
@@ -98,7 +103,7 @@ def _missing(found: Sequence[Result], workloads: Mapping[str, Workload]) -> list
     }
     named = [f"{', '.join(missing)} of {name}" for name, missing in sides.items() if missing]
     told = [f"There to be measured, but not measured yet: {'; '.join([*names, *named])}."] if names or named else []
-    return [*told, "Not written yet: W6 (Nexmark)."]
+    return told
 
 
 def _measured(found: Sequence[Result]) -> set[tuple[str, str]]:
@@ -107,15 +112,47 @@ def _measured(found: Sequence[Result]) -> set[tuple[str, str]]:
 
 def section(name: str, workload: Workload | None, found: Sequence[Result]) -> list[str]:
     """A workload's heading, description and table."""
-    says = {side.implementation: side.says for side in workload.sides} if workload else {}
     lines = [f"## {name}: {workload.title}" if workload else f"## {name}", ""]
     if workload:
         lines += [workload.says, ""]
-    lines += [
-        "| rows | side | CPU s | times ours | wall s | peak MB | runs | equal output |",
-        "| ---: | --- | ---: | ---: | ---: | ---: | ---: | --- |",
+    return [*lines, _row(_COLUMNS), _row(_RULE), *map(_row, _cells(workload, found)), ""]
+
+
+def family_section(family: Family, members: Iterable[Workload], found: Sequence[Result]) -> list[str]:
+    """One heading, text and table for all of a family's workloads."""
+    rows = []
+    for workload in members:
+        its = _cells(workload, [each for each in found if each.workload == workload.name])
+        titles = [workload.title, *[""] * len(its)]
+        rows += [_row((title, *cells)) for title, cells in zip(titles, its, strict=False)]
+    if not rows:
+        return []
+    return [
+        f"## {family.name}: {family.title}",
+        "",
+        family.says,
+        "",
+        _row(("", *_COLUMNS)),
+        _row(("---", *_RULE)),
+        *rows,
+        "",
     ]
+
+
+_COLUMNS = ("rows", "side", "CPU s", "times ours", "wall s", "peak MB", "runs", "equal output")
+_RULE = ("---:", "---", "---:", "---:", "---:", "---:", "---:", "---")
+
+
+def _row(cells: Iterable[object]) -> str:
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def _cells(workload: Workload | None, found: Iterable[Result]) -> list[tuple[str, ...]]:
+    """The columns of a workload's results."""
+    says = {side.implementation: side.says for side in workload.sides} if workload else {}
+    found = list(found)
     ours = {each.rows: each.cpu_s for each in found if each.implementation == OURS}
+    lines = []
     for each in found:
         shown = f"**{each.implementation}**" if each.implementation == OURS else each.implementation
         side = f"{shown}: {says[each.implementation]}" if each.implementation in says else shown
@@ -124,6 +161,6 @@ def section(name: str, workload: Workload | None, found: Sequence[Result]) -> li
         equal = {True: "yes", False: "**NO**", None: "not compared"}[each.output_equal]
         if workload and each.implementation == workload.reference and each.output_equal:
             equal = "reference"
-        cells = (f"{each.rows:,}", side, f"{each.cpu_s:,.2f}", ratio, f"{each.wall_s:,.1f}", peak, each.runs, equal)
-        lines.append(f"| {' | '.join(map(str, cells))} |")
-    return [*lines, ""]
+        measured = (f"{each.cpu_s:,.2f}", ratio, f"{each.wall_s:,.1f}", peak, str(each.runs))
+        lines.append((f"{each.rows:,}", side, *measured, equal))
+    return lines

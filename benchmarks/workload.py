@@ -37,6 +37,15 @@ class Table:
 
 
 @dataclasses.dataclass(frozen=True)
+class Family:
+    """Workloads that are told together: one text, and one table in which each is named by its title."""
+
+    name: str
+    title: str
+    says: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Workload:
     """What is measured: the same input for all sides, and the same output by all of them.
 
@@ -54,3 +63,4 @@ class Workload:
     sizes: tuple[int, ...]
     quick: int | None
     """Rows in `make bench-quick`, which leaves the workload out if there are none."""
+    family: Family | None = None

@@ -117,6 +117,16 @@ def test_the_page_shows_each_result_once_and_ends_with_the_command() -> None:
     assert text.rstrip().endswith("```")
 
 
+def test_workloads_of_a_family_are_told_in_one_table_that_names_each_once() -> None:
+    beside = {"measured": "", "machine": dict.fromkeys(("cores", "cpu", "memory_gb", "system"), ""), "versions": {}}
+    found = [_result(side, 2, 200_000, f"W6, query {number}") for number in (1, 2) for side in (OURS, "duckdb")]
+    text = page.page(beside, found, WORKLOADS)
+    assert text.count("## W6") == 1
+    assert text.count("| 1: bids in euros | 200,000 | **beam_pipelines**") == 1
+    assert text.count("|  | 200,000 | duckdb: SQL | 2.00 | 1.00 |") == 2
+    assert "W6, query 3" in text, "what wasn't measured is told"
+
+
 def test_the_page_in_the_checkout_is_that_of_the_results_in_it() -> None:
     assert page.PAGE.read_text() == page.current(), "run: python -m benchmarks --page"
 
