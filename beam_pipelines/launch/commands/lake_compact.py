@@ -18,17 +18,26 @@ def main(argv: Sequence[str]) -> int:
         description="Make few large Parquet files of many small ones, folder by folder, as a run of its own.\n"
         "Readers who follow manifests see the same rows all the time; who globs waits for its end.",
     )
-    parser.add_argument("output", metavar="OUTPUT", help="The --output of the runs.")
+    parser.add_argument(
+        "output", metavar="OUTPUT", help="The --output of the runs, or an iceberg:// or delta:// table."
+    )
     parser.add_argument("--folders", default="rows", metavar="NAMES", help="rows, aggregates, late. Default: rows.")
     parser.add_argument("--target_mb", type=_mb, default=256, metavar="N", help="Size of a large file. Default: 256.")
     parser.add_argument("--sort_by", default="", metavar="COLUMNS", help="Sort rows within each file that is written.")
     parser.add_argument("--dry_run", action="store_true", help="only say what would be done")
     asked = parser.parse_args(argv)
     from beam_pipelines.sink.care import compacting
+    from beam_pipelines.sink.tables.care import care_of, refuse_options
 
     folders = [name.strip() for name in asked.folders.split(",")]
     sort_by = [name.strip() for name in asked.sort_by.split(",") if name.strip()]
     target = asked.target_mb << 20
+    care = care_of(asked.output)
+    if care is not None:
+        refuse_options(asked.output, {"--dry_run": asked.dry_run, "--folders": asked.folders != "rows"})
+        done = care.compact(target, sort_by)
+        print("nothing to compact" if done is None else f"{done.before:,} files became {done.after:,}")
+        return ExitCode.OK
     if asked.dry_run:
         for group in compacting.plan(asked.output, folders, target):
             place = group[0].path.rpartition("/")[0]

@@ -18,14 +18,24 @@ def main(argv: Sequence[str]) -> int:
         description="Delete files that compactions and rollbacks have replaced, what runs left that never committed,\n"
         "and data files that no manifest names, if nothing has touched them for long.",
     )
-    parser.add_argument("output", metavar="OUTPUT", help="The --output of the runs.")
+    parser.add_argument(
+        "output", metavar="OUTPUT", help="The --output of the runs, or an iceberg:// or delta:// table."
+    )
     parser.add_argument(
         "--older_than", type=_duration, default=timedelta(days=7), metavar="TIME", help="as 12h or 7d. Default: 7d."
     )
     parser.add_argument("--dry_run", action="store_true", help="only say what would be deleted")
     asked = parser.parse_args(argv)
     from beam_pipelines.sink.care import vacuuming
+    from beam_pipelines.sink.tables.care import care_of
 
+    care = care_of(asked.output)
+    if care is not None:
+        paths = care.vacuum(asked.older_than, asked.dry_run)
+        for path in paths if asked.dry_run else ():
+            print(f"would be deleted: {path}")
+        print(f"{len(paths):,} files {'would be' if asked.dry_run else 'were'} deleted")
+        return ExitCode.OK
     now = datetime.now(timezone.utc)
     if asked.dry_run:
         found = vacuuming.unneeded(asked.output, now, asked.older_than)

@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 COMMIT_VERSION = 1
 """Of the application id that is the commit's id: there is one commit of it."""
 
+COMMIT = "beam-pipelines.commit-id"
+ROWS = "beam-pipelines.rows"
+"""Keys of a version in the table's history: which commit it is, and how many rows that had. For people."""
+
 _COPIES_AT_ONCE = 8
 _COPIED_BYTES = 8 << 20
 
@@ -64,6 +68,7 @@ class Attempt:
             # Left to itself, delta-rs would put an overwrite or a merge on top of versions that it hasn't looked at.
             max_commit_retries=0,
             app_transactions=[Transaction(self._commit_id, COMMIT_VERSION)],
+            custom_metadata={COMMIT: self._commit_id, ROWS: str(rows)},
         )
         if self._sink.options.mode == "upsert":
             self._merge(table, properties)

@@ -161,8 +161,9 @@ def _copy(staged: str, path: str, folder: Folder) -> None:
 class Writer:
     """Writes rows into data files of the table, each of one partition, in bounded memory."""
 
-    def __init__(self, folder: Folder) -> None:
+    def __init__(self, folder: Folder, target_bytes: int = FILE_BYTES) -> None:
         self._folder = folder
+        self._target_bytes = target_bytes
         self._open: OrderedDict[str, _Open] = OrderedDict()
         self._closed: list[DataFile] = []
 
@@ -175,7 +176,7 @@ class Writer:
                 self._open[name] = _Open(self._folder, piece)
             self._open.move_to_end(name)
             self._open[name].write(piece)
-            if self._open[name].bytes >= FILE_BYTES:
+            if self._open[name].bytes >= self._target_bytes:
                 self._finish(name)
 
     def close(self) -> list[DataFile]:
