@@ -34,7 +34,9 @@ _WORDS = {
     "quotaExceeded": "is over a quota of the project: wait, or have it raised "
     "(https://cloud.google.com/bigquery/quotas); a stream's bundles are spared it by ?method=storage_write",
 }
-_COLUMN = re.compile(r"(?:[Ff]ield|[Cc]olumn|array)[: '`]+([\w.]+)")
+COLUMN = re.compile(r"(?:[Ff]ield|[Cc]olumn|array)[: '`]+([\w.]+)")
+"""The name of a column in a message about rows."""
+
 _REQUEST = re.compile(r"^[A-Z]+ https?://\S+: ")
 _ABOUT_ROWS = ("Error while reading data", "Bad ", "Could not parse", "Invalid value", "out of range", "overflow")
 
@@ -99,7 +101,7 @@ def told(reason: str, message: str) -> str:
     if reason in _WORDS:
         return f"what was asked {_WORDS[reason]}"
     if any(word in message for word in _ABOUT_ROWS):
-        column = _COLUMN.search(message.partition("error message")[2] or message)
+        column = COLUMN.search(message.partition("error message")[2] or message)
         where = f" (column '{column[1]}')" if column else ""
         return f"a row doesn't fit the table{where}: what it holds isn't shown here; the job's page tells it"
     return message.strip().splitlines()[0][:500] if message.strip() else reason

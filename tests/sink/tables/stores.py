@@ -283,6 +283,7 @@ STORES: dict[str, Store] = {
     "iceberg overwrite": Store(iceberg("mode=overwrite&partition_by=country")),
     "bigquery append": Store(bigquery("partition_by=day(placed_at)&cluster_by=country"), _BIGQUERY),
     "bigquery upsert": Store(bigquery("mode=upsert&key=id&version=placed_at"), _BIGQUERY),
+    "bigquery stream": Store(bigquery("method=storage_write"), (*_BIGQUERY, "google.cloud.bigquery_storage_v1")),
     "bigquery replace": Store(bigquery("mode=replace"), _BIGQUERY),
     "delta append": Store(delta("partition_by=country"), _DELTA),
     "delta upsert": Store(delta("mode=upsert&key=id&partition_by=country"), _DELTA),

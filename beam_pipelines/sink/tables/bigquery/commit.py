@@ -16,17 +16,19 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from beam_pipelines.bigquery import failures
 from beam_pipelines.bigquery.jobs import Once
 from beam_pipelines.bigquery.place import SECONDS, Place
-from beam_pipelines.bigquery.types import kind_of
+from beam_pipelines.bigquery.types import arrow_schema, kind_of
 from beam_pipelines.errors import UsageError
 from beam_pipelines.sink import storage
 from beam_pipelines.sink.commit import AtStep
 from beam_pipelines.sink.tables.bigquery import statements
 from beam_pipelines.sink.tables.bigquery.statements import Plan
+from beam_pipelines.sink.tables.bigquery.streams import Stream
 from beam_pipelines.sink.tables.committing import staged_batches
 from beam_pipelines.sink.tables.table import Committed, StagedFile
 
@@ -65,6 +67,10 @@ class Attempt:
         rows = sum(file.rows for file in self._files)
         once = Once(self._place, self._client, self._commit_id, table.location)
         done = once.done()
+        if self._sink.options.method == "storage_write":
+            if done is None and not rows:
+                return Committed(0, False, {})
+            return self._by_stream(once, done, table)
         if done is not None:
             self._drop_staged(table)
             return Committed(rows, True, {"job": done.job_id})
@@ -82,6 +88,14 @@ class Attempt:
         self._at_step("stored")
         self._drop_staged(table)
         return Committed(rows, before, {"job": job.job_id})
+
+    def _by_stream(self, once: Once, done: Any | None, table: bigquery.Table) -> Committed:
+        if done is None:
+            table = self._evolved(table)
+        columns = arrow_schema([field.to_api_repr() for field in table.schema])
+        written = pa.schema([columns.field(field.name).remove_metadata() for field in self._sink.rows])
+        stream = Stream(self._place, self._client, once, written, self._files)
+        return stream.run(table.location, self._at_step) if done is None else stream.commit(done)
 
     def _beginning(self, table: bigquery.Table, rows: int, stack: contextlib.ExitStack) -> Callable[[str], Any]:
         """What begins the commit's job."""

@@ -37,6 +37,14 @@ class BigQueryWriteOptions(ConnectionOptions):
             "replace": "replaces all rows",
         },
     )
+    method: Literal["load", "storage_write"] = option(
+        "How rows get there.",
+        default="load",
+        meanings={
+            "load": "by load jobs, which cost nothing and are 1,500 a day for a table",
+            "storage_write": "by the Storage Write API, which is as often as a stream has bundles; only for append",
+        },
+    )
     key: tuple[str, ...] = option(
         "Columns by which an upsert finds rows; primary key (not enforced) of a table that is made. Default: the "
         "contract's primary key, or the table's.",
@@ -96,6 +104,10 @@ class BigQueryTable:
                 raise UsageError(
                     f"{self.name}: ?{option_name}: '{name}' is no column.{did_you_mean(name, self.rows.names)}"
                 )
+        if self.options.method == "storage_write" and self.options.mode != "append":
+            raise UsageError(
+                f"{self.name}: ?method=storage_write adds rows, and ?mode={self.options.mode} does more: leave one out"
+            )
         client = self.place.client()
         self._check_jobs(client)
         table = self._table(client)
