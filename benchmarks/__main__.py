@@ -20,7 +20,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("workloads", nargs="*", help=f"of {', '.join(WORKLOADS)}; all unless some are named")
+    parser.add_argument(
+        "workloads", nargs="*", help=f"of {', '.join(WORKLOADS).replace('%', '%%')}; all unless some are named"
+    )
     parser.add_argument("--quick", action="store_true", help="few rows, once, and not all workloads")
     parser.add_argument("--rows", type=lambda text: [int(each) for each in text.split(",")], help="sizes, with commas")
     parser.add_argument("--sides", help="implementations, with commas")

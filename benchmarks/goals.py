@@ -22,6 +22,10 @@ class Lookup:
         """A result, if there is one."""
         return self._results.get((workload, rows, side))
 
+    def sizes(self, workload: str, side: str) -> list[int]:
+        """Numbers of rows with which a side was measured."""
+        return [rows for name, rows, implementation in self._results if (name, implementation) == (workload, side)]
+
     def most(self, workload: str, *sides: str) -> int | None:
         """The most rows up to AT at which all of these sides were measured."""
         sizes = [rows for name, rows, side in self._results if (name, side) == (workload, sides[0]) and rows <= AT]
@@ -96,7 +100,30 @@ def _scoring(results: Lookup) -> tuple[float, int] | None:
     return (per_row[0] / per_row[1], 50_000) if len(per_row) == 2 and per_row[1] > 0 else None
 
 
+def _sink(store: str, side: str) -> Found:
+    """What a row more costs a side over what it costs ours; start-up is taken off both."""
+    workload = f"sink, {store}"
+
+    def per_row(results: Lookup, name: str) -> tuple[float, int] | None:
+        sizes = results.sizes(workload, name)
+        one, two = (results.get(workload, rows, name) for rows in (min(sizes), max(sizes))) if sizes else (None, None)
+        if one is None or two is None or one.rows == two.rows:
+            return None
+        return (two.cpu_s - one.cpu_s) / (two.rows - one.rows), two.rows
+
+    def found(results: Lookup) -> tuple[float, int] | None:
+        ours, other = per_row(results, OURS), per_row(results, side)
+        if ours is None or other is None or min(ours[0], other[0]) <= 0:
+            return None
+        ratio = other[0] / ours[0]
+        return ratio, min(ours[1], other[1])
+
+    return found
+
+
 _PYTHON = "start-up; for each row, Python's objects between msgspec and Arrow, and an HMAC"
+_STAGED = "rows are staged as Parquet first, so that all bundles are one commit"
+_JUDGED = "rows pass through Beam, and are judged by the table's columns before they are written"
 _MEMORY = "a batch's freed memory is kept for the next one, which is faster"
 GOALS = (
     Goal(
@@ -175,6 +202,31 @@ GOALS = (
         _scoring,
         "{:.0f}x",
         "of a row in a batch most is read, judged and written; the model itself is a small part",
+    ),
+    *(
+        Goal(f"sink of {name}: `{side}`, a row more", "5x ours", lambda it: it >= 5, _sink(store, side))
+        for name, store, side in (
+            ("PostgreSQL", "postgresql", "beam_jdbc"),
+            ("MariaDB", "mariadb", "beam_jdbc"),
+            ("a Parquet lake", "lake", "beam_parquet"),
+        )
+    ),
+    *(
+        Goal(
+            f"sink of {name}: `{side}`, a row more",
+            "0.7x ours or more",
+            lambda it: it >= 0.7,
+            _sink(store, side),
+            "{:.2f}x",
+            limits,
+        )
+        for name, store, side, limits in (
+            ("PostgreSQL", "postgresql", "adbc_ingest", _STAGED),
+            ("MariaDB", "mariadb", "load_data", f"{_STAGED}; LOAD DATA, which isn't used, saves the server parsing"),
+            ("a Parquet lake", "lake", "parquet_writer", _JUDGED),
+            ("Iceberg", "iceberg", "pyiceberg", _JUDGED),
+            ("Delta", "delta", "write_deltalake", _JUDGED),
+        )
     ),
 )
 

@@ -42,6 +42,8 @@ class Encoding:
     format: Format = "parquet"
     codec: Codec | None = None
     level: int | None = None
+    dictionaries: bool = True
+    """Whether columns of Parquet have dictionaries where values repeat: finding that out costs as much as writing."""
 
     def __post_init__(self) -> None:
         if self.format not in FORMATS:

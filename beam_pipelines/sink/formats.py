@@ -93,7 +93,7 @@ class ParquetFile:
                 version="2.6",
                 compression=self._encoding.codec,
                 compression_level=self._encoding.level,
-                use_dictionary=worth_a_dictionary(first),
+                use_dictionary=worth_a_dictionary(first) if self._encoding.dictionaries else False,
                 coerce_timestamps="us",
                 store_decimal_as_integer=True,
             )

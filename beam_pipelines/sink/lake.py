@@ -53,7 +53,8 @@ class WriteToLake(beam.PTransform):
     levels are those of `Encoding`. Files are closed at `file_bytes`, row groups at
     `row_group_rows` or `row_group_bytes` of Arrow data.
 
-    `cut` makes other folders than `partition_by` does, and leaves all columns in the files.
+    `cut` makes other folders than `partition_by` does, and leaves all columns in the files. Files that are `read_once`,
+    and then deleted, have no dictionaries.
 
     Raises UsageError for a partition column that can't be one. The job fails with ValueError for a
     batch of other columns, with OutputError when the file system refuses.
@@ -80,10 +81,11 @@ class WriteToLake(beam.PTransform):
         file_bytes: int = FILE_BYTES,
         empty_file: bool = True,
         cut: Cut | None = None,
+        read_once: bool = False,
     ) -> None:
         super().__init__()
         _one_of("folder", folder, FOLDERS)
-        encoding = Encoding(format, codec, level)
+        encoding = Encoding(format, codec, level, dictionaries=not read_once)
         if folder == "dead_letters" and format not in ("parquet", "jsonl"):
             raise UsageError(f"format '{format}' is not possible for dead letters, only parquet and jsonl")
         if format == "avro":

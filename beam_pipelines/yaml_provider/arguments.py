@@ -59,6 +59,7 @@ LEFT_OUT = {
     ("WriteToPubSub", "retries"): "the default is meant to do",
     ("WriteToRedis", "retries"): "the default is meant to do",
     ("WriteToLake", "cut"): "for the staging of tables, which WriteToTable does",
+    ("WriteToLake", "read_once"): "for the staging of tables, which WriteToTable does",
 }
 """Parameters that YAML has not, and why."""
 

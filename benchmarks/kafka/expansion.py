@@ -1,4 +1,4 @@
-"""Beam's Kafka in Java for pipelines in Python: an expansion service, and a harness for the runner to start.
+"""Beam's connectors in Java for pipelines in Python: an expansion service, and a harness for the runner to start.
 
 Assembled from thin jars by Maven, since the fat ones are images of docker or aren't where Maven looks.
 """
@@ -36,9 +36,9 @@ exec java -Xmx1g -XX:+UseSerialGC -Dorg.slf4j.simpleLogger.defaultLogLevel=warn 
 
 
 @contextlib.contextmanager
-def running(folder: Path) -> Iterator[str]:
-    """Start the service, yield its address, and stop it."""
-    jars = flink.install(_POM, "kafka-expansion-service")
+def running(folder: Path, pom: Path = _POM, name: str = "kafka-expansion-service") -> Iterator[str]:
+    """Start the service of a POM's jars, yield its address, and stop it. `name` is the jars' place in the cache."""
+    jars = flink.install(pom, name)
     boot = folder / "boot"
     boot.write_text(_BOOT.format(jars=jars, harness=_HARNESS))
     boot.chmod(0o700)

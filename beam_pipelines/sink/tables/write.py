@@ -87,7 +87,14 @@ class StageForTable(beam.PTransform):
         layout = table.layout() if isinstance(table, TableOfFiles) else Layout(schema)
         self._judge = _Judge(table, folder, layout.schema)
         self._write = WriteToLake(
-            output, run_id, folder, layout.schema, layout.partition_by, empty_file=False, cut=layout.cut
+            output,
+            run_id,
+            folder,
+            layout.schema,
+            layout.partition_by,
+            empty_file=False,
+            cut=layout.cut,
+            read_once=not isinstance(table, TableOfFiles),
         )
 
     def expand(self, batches: beam.PCollection[pa.RecordBatch]) -> Staged:

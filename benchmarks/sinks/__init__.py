@@ -1,0 +1,1 @@
+"""Sinks beside what Beam has for their stores, and beside the stores' own bulk tools."""
