@@ -32,6 +32,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from beam_pipelines.columnar import collector
 from beam_pipelines.columnar.failures import Failed
 from beam_pipelines.columnar.nested import Places
 from beam_pipelines.columnar.provenance import EXTRA
@@ -63,7 +64,8 @@ def decode_json_lines(payloads: pa.BinaryArray, contract: Contract) -> Decoded:
     """
     if payloads.null_count:
         payloads = pc.fill_null(payloads, b"")
-    return _plan(contract).decode(payloads)
+    with collector.paused():
+        return _plan(contract).decode(payloads)
 
 
 @functools.lru_cache(maxsize=16)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from beam_pipelines.columnar import collector
 from beam_pipelines.columnar.provenance import RECORD_FORMAT
 from beam_pipelines.errors import UsageError
 from beam_pipelines.ingest.kafka.raw_batches import failed_batch, raw_batch_of
@@ -131,6 +132,10 @@ class KafkaLog:
     def poll(self, positions: Mapping[str, int], max_rows: int, max_bytes: int) -> Sequence[Polled]:
         # In what order partitions come is the client's business: it fetches from all brokers at the same time.
         self._go_to({int(name): position for name, position in positions.items()})
+        with collector.paused():
+            return self._poll(max_rows, max_bytes)
+
+    def _poll(self, max_rows: int, max_bytes: int) -> Sequence[Polled]:
         messages, ends, instead = self._take(max_rows, max_bytes)
         found = [] if instead is None else [instead]
         for partition in {**messages, **ends}:

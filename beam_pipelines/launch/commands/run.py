@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 
+from beam_pipelines.columnar import collector
 from beam_pipelines.errors import UsageError
 from beam_pipelines.launch import arguments
 from beam_pipelines.launch.exit_codes import ExitCode
@@ -27,8 +29,10 @@ def main(argv: Sequence[str]) -> int:
 
     memory.keep_freed_memory()
     with quiet.beams_log("--verbose" in argv) as said:
-        request = arguments.read(entry, argv[1:], RUNNER_EPILOG)
-        from beam_pipelines.launch import run
+        with collector.paused():  # half a million objects that stay
+            request = arguments.read(entry, argv[1:], RUNNER_EPILOG)
+            from beam_pipelines.launch import run
+        gc.freeze()  # which nobody has to go through again
 
         return run.run(entry, request, said)
 
