@@ -18,7 +18,7 @@ KAFKA = Workload(
     "uncompressed → judged by five fields' rules → count and sum by page in windows of 10 s of event time → a message "
     "for each. Measured by `python -m benchmarks.kafka`, which starts a broker beside the sides and doesn't count its "
     "CPU. Each side reads what is there, but for quixstreams, which has no end, waits 10 s for more, and closes a "
-    "window only when a later message of its partition comes: so windows of the last 60 s aren't compared. Beam's "
+    "window only when a later message of its partition comes: so windows of the last 80 s aren't compared. Beam's "
     "Kafka in Java is bounded by a number of messages, its time is the message's own (with processing time, its "
     "default, nothing came out on Prism), and confluent-kafka writes what it finds. Start-up is 2 to 3 CPU seconds "
     "of each Beam side, and some more of the one with Java.",
