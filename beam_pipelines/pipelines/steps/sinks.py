@@ -17,7 +17,7 @@ from beam_pipelines.pipelines.steps.account import Account
 from beam_pipelines.sink.deliver import Written
 from beam_pipelines.sink.tables.databases.options import WriteOptions
 from beam_pipelines.sink.tables.known import STORES, options_of, table_of
-from beam_pipelines.sink.tables.write import StageForTable
+from beam_pipelines.sink.tables.write import StageForTable, refuse_in_stream
 from beam_pipelines.uris import Uri, parse_uri
 
 Write = Callable[[Uri, pa.Schema, str], beam.PTransform]
@@ -94,6 +94,7 @@ def write_to(
             account.refused(f"Unwritable{what}", written.dead_letters, written.ledger)
             return
         table = table_of(named if contract is None else _as_said(named, contract), schema)
+        refuse_in_stream(table, batches.is_bounded)
         table.check()
     except UsageError as wrong:
         raise UsageError(f"--{output}_to: {wrong}") from None

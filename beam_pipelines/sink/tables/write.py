@@ -13,6 +13,7 @@ from beam_pipelines import ledger, outcome
 from beam_pipelines.columnar.json_text import json_text
 from beam_pipelines.columnar.provenance import FAILURES, PAYLOAD, RECORD_FORMAT, without_provenance
 from beam_pipelines.dead_letters import count_by_rule, letters_of
+from beam_pipelines.errors import UsageError
 from beam_pipelines.ledger import LedgerEntry
 from beam_pipelines.sink.finalize import FinalizeRun
 from beam_pipelines.sink.folder_writer import COUNTED
@@ -79,12 +80,27 @@ class WriteToTable(beam.PTransform):
         return TableWritten(staged.dead_letters, staged.ledger, manifest)
 
 
+REPLACING = ("overwrite", "replace")
+"""Modes of the stores in which a commit takes the place of the one before."""
+
+
+def refuse_in_stream(table: Table, is_bounded: bool) -> None:
+    """UsageError for a table whose rows each commit replaces, if rows never end: each bundle is a commit."""
+    mode = getattr(getattr(table, "options", None), "mode", None)
+    if mode in REPLACING and not is_bounded:
+        raise UsageError(
+            f"{table.name}: ?mode={mode}: in a stream each bundle is a commit, so it would leave the rows of the last "
+            "one alone: append, or upsert by a key"
+        )
+
+
 class StageForTable(beam.PTransform):
     """Stage rows for a table that `FinalizeRun` is told of: PCollection[RecordBatch] → Staged."""
 
     def __init__(self, table: Table, output: str, run_id: str, folder: Folder, schema: pa.Schema) -> None:
         super().__init__()
         layout = table.layout() if isinstance(table, TableOfFiles) else Layout(schema)
+        self._table = table
         self._judge = _Judge(table, folder, layout.schema)
         self._write = WriteToLake(
             output,
@@ -98,6 +114,7 @@ class StageForTable(beam.PTransform):
         )
 
     def expand(self, batches: beam.PCollection[pa.RecordBatch]) -> Staged:
+        refuse_in_stream(self._table, batches.is_bounded)
         judged = outcome.apply(batches, self._judge, "Judge")
         return Staged(judged.good | "Files" >> self._write, judged.dead_letters, judged.ledger)
 
