@@ -22,24 +22,25 @@ def conflicts(rows: pa.Schema, table: pa.Schema, *, evolve_hint: str = "") -> li
     >>> conflicts(pa.schema({"id": pa.string()}), pa.schema({"id": pa.int32()}))
     ["column 'id' is int32 in the table, and string in the rows"]
     """
-    found = []
+    found, there, given = [], set(table.names), set(rows.names)  # which Arrow makes anew whenever it is asked
     for field in rows:
-        if field.name not in table.names:
-            near = did_you_mean(field.name, table.names)
+        if field.name not in there:
+            near = did_you_mean(field.name, there)
             found.append(f"the table has no column '{field.name}'.{near}{evolve_hint}")
         elif not fits(field.type, table.field(field.name).type):
             theirs = table.field(field.name).type
             found.append(f"column '{field.name}' is {theirs} in the table, and {field.type} in the rows")
-    needed = [field.name for field in table if not field.nullable and field.name not in rows.names]
+    needed = [field.name for field in table if not field.nullable and field.name not in given]
     return found + [f"the table needs a value of '{name}', which the rows don't have" for name in needed]
 
 
 def columns_of(rows: pa.Schema, table: pa.Schema, needed: Sequence[str] = ()) -> list[Column]:
     """What a table takes of rows; `needed` are columns without which a row can't be found again, such as a key."""
+    there = set(table.names)
     return [
         Column(field.name, table.field(field.name).type, not table.field(field.name).nullable or field.name in needed)
         for field in rows
-        if field.name in table.names
+        if field.name in there
     ]
 
 

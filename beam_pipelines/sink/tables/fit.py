@@ -32,8 +32,9 @@ def misfits(batch: pa.RecordBatch, columns: Sequence[Column]) -> pa.Array | None
     [['table.too_long'], ['table.required']]
     """
     found: dict[int, list[_Failure]] = {}
+    there = set(batch.schema.names)
     for column in columns:
-        if column.name in batch.schema.names:
+        if column.name in there:
             for rule, message, rows in _of_column(batch.column(column.name), column):
                 for row in rows:
                     found.setdefault(row, []).append(failure(rule, column.name, None, message))

@@ -23,7 +23,8 @@ def keys_of(files: Sequence[StagedFile], kinds: pa.Schema, name: str) -> pa.Tabl
         with storage.open_to_read(file.path) as stored:
             parquet = pq.ParquetFile(stored, pre_buffer=False)
             told = values_of(file.path.rpartition("/tmp/")[2])  # noqa: S108  below the staging folder
-            inside = [each for each in kinds.names if each in parquet.schema_arrow.names]
+            there = set(parquet.schema_arrow.names)
+            inside = [each for each in kinds.names if each in there]
             read = parquet.read(inside) if inside else pa.table({_FOUND: pa.nulls(parquet.metadata.num_rows)})
         for each in kinds.names:
             if each not in inside:

@@ -154,8 +154,9 @@ class _Judge(beam.DoFn):
 
 def _cast(batch: pa.RecordBatch, staged: pa.Schema) -> pa.RecordBatch:
     """The batch with the types of files; values fit, since rows were judged."""
+    there = set(staged.names)
     for place, field in enumerate(batch.schema):
-        if field.name in staged.names and field.type != staged.field(field.name).type:
+        if field.name in there and field.type != staged.field(field.name).type:
             wanted = staged.field(field.name)
             batch = batch.set_column(place, wanted, batch.column(place).cast(wanted.type))
     return batch

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable as Opened
+from deltalake import write_deltalake
 
 from beam_pipelines.errors import UsageError
 from beam_pipelines.ingest.tables import known as sources
@@ -215,6 +216,19 @@ def test_a_table_with_rules_that_an_engine_has_to_check_is_left_to_one(place: Pa
     Opened(place).alter.add_constraint({"positive": "id >= 0"})
     with pytest.raises(UsageError, match=r"the table has delta.constraints.positive, which has to be heeded"):
         table(place)
+
+
+def test_a_table_that_changes_between_staging_and_commit_is_told(place: Path) -> None:
+    commit(place, "run-0", batch(0, 5))
+    into = table(place)
+    files = staged(place, into, batch(5, 10))
+    texts = pa.table({"id": ["a"], "country": ["DE"]})
+    write_deltalake(place, texts, mode="overwrite", schema_mode="overwrite")
+    with pytest.raises(UsageError, match=r"was changed while rows for it were written: column 'id' isn't"):
+        into.commit("run-1", files, lambda _: None)
+    write_deltalake(place, pa.Table.from_batches([batch(0, 1)]), mode="overwrite", schema_mode="overwrite")
+    into.commit("run-1", files, lambda _: None)
+    assert ids(place) == [0, *range(5, 10)]
 
 
 def test_what_killed_attempts_left_is_swept_by_the_one_that_commits(place: Path) -> None:

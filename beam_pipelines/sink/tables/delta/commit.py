@@ -10,7 +10,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from beam_pipelines.errors import UsageError
 from beam_pipelines.sink import storage
 from beam_pipelines.sink.commit import AtStep
 from beam_pipelines.sink.partitions import texts_of, values_of
@@ -79,7 +80,7 @@ class Attempt:
 
     def _add(self, table: Opened, properties: CommitProperties) -> None:
         with ThreadPoolExecutor(_COPIES_AT_ONCE) as pool:
-            added = list(pool.map(self._taken, self._files))
+            added = list(pool.map(lambda file: self._taken(file, table), self._files))
         actions: list[AddAction | RemoveAction] = [*added]
         if self._sink.options.mode == "overwrite":
             actions += self._removed(table, added)
@@ -88,16 +89,30 @@ class Attempt:
         table.create_write_transaction(actions, "append", table.schema(), partition_by, commit_properties=properties)
         self._sweep({each.path for each in added})
 
-    def _taken(self, file: StagedFile) -> AddAction:
+    def _taken(self, file: StagedFile, table: Opened) -> AddAction:
         """Copy a staged file into the table (on one local file system, link it) and say what it holds."""
         from deltalake.transaction import AddAction
 
         with storage.open_to_read(file.path) as stored:
-            footer = pq.ParquetFile(stored, pre_buffer=False).metadata
+            parquet = pq.ParquetFile(stored, pre_buffer=False)
+            footer, columns = parquet.metadata, parquet.schema_arrow
+        self._refuse_changed(table, columns, values_of(_below_run(file.path)))
         path = f"{self._commit_id}/{file.path.rpartition('/')[2]}"
         size = self._copy(file.path, path)
         told = values_of(_below_run(file.path))
         return AddAction(path, size, told, int(time.time() * 1000), True, statistics(footer))
+
+    def _refuse_changed(self, table: Opened, columns: pa.Schema, partition: Collection[str]) -> None:
+        """A file that is only named isn't looked at again, by us or by the log."""
+        there = pa.schema(table.schema())
+        kinds = dict(zip(there.names, there.types, strict=True))
+        other = next((field.name for field in columns if kinds.get(field.name) != field.type), None)
+        if other is not None or set(partition) != set(table.metadata().partition_columns):
+            what = "its partitions aren't" if other is None else f"column '{other}' isn't"
+            raise UsageError(
+                f"{self._sink.name}: the table was changed while rows for it were written: {what} what it was. Nothing "
+                "was committed: run again"
+            )
 
     def _copy(self, staged: str, path: str) -> int:
         place = self._sink.place
@@ -147,9 +162,10 @@ class Attempt:
         for file in self._files:
             told = values_of(_below_run(file.path))
             for batch in staged_batches([file]):
+                inside = set(batch.schema.names)
                 columns = [
                     batch.column(field.name)
-                    if field.name in batch.schema.names
+                    if field.name in inside
                     else pa.array([told[field.name]] * batch.num_rows, pa.string()).cast(field.type)
                     for field in schema
                 ]

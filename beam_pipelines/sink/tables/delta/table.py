@@ -149,7 +149,8 @@ class DeltaTable:
         """Columns that the table gets, if it evolves."""
         if not self.options.evolve:
             return []
-        return [self._as_stored(field, True) for field in self.rows if field.name not in schema.names]
+        there = set(schema.names)
+        return [self._as_stored(field, True) for field in self.rows if field.name not in there]
 
     def _as_stored(self, field: pa.Field, nullable: bool) -> pa.Field:
         """The column that is made for a field, with the type that Delta has for its values."""

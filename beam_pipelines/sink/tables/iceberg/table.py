@@ -156,9 +156,9 @@ class IcebergTable:
         """Give a transaction the columns that the table lacks, which may be null, and types that take the rows'."""
         schema = transaction.table_metadata.schema()
         there, key = arrow_schema(schema, with_ids=False), schema.identifier_field_names()
-        wanted = []
+        wanted, names = [], set(there.names)
         for field in self.rows:
-            if field.name in there.names:
+            if field.name in names:
                 kind = evolved(field.type, there.field(field.name).type)
                 wanted.append(pa.field(field.name, kind, field.nullable and field.name not in key))
             else:
