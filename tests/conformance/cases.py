@@ -30,6 +30,7 @@ from beam_pipelines.columnar.provenance import raw_batch
 from beam_pipelines.contract.rules import QualityRule
 from tests.conformance import (
     aggregate_cases,
+    bigquery_cases,
     change_cases,
     kafka_cases,
     kept,
@@ -574,6 +575,7 @@ CASES: dict[str, Case] = {
         *redis_cases.CASES,
         *table_cases.CASES,
         *lakehouse_cases.CASES,
+        *bigquery_cases.CASES,
         *stream_cases.CASES,
         Case("lake", ("WriteToLake", "WriteDeadLetters", "FinalizeRun"), _lake, _lake_expected, _lake_found),
     )

@@ -12,7 +12,16 @@ import pytest
 
 from beam_pipelines.errors import did_you_mean
 from tests import runners
-from tests.conformance import jobs, kafka_cases, kinesis_cases, queue_cases, redis_cases, road, table_cases
+from tests.conformance import (
+    bigquery_cases,
+    jobs,
+    kafka_cases,
+    kinesis_cases,
+    queue_cases,
+    redis_cases,
+    road,
+    table_cases,
+)
 from tests.conformance.matrix import RUNNERS
 from tests.conformance.runners.declare import Chosen, Runner
 from tests.servers.kinesis import CREDENTIALS
@@ -64,6 +73,7 @@ def on(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory)
             queue_cases.RABBITMQ: request.getfixturevalue("rabbitmq").address,
             queue_cases.MOSQUITTO: request.getfixturevalue("mosquitto").address,
             kinesis_cases.EMULATOR: request.getfixturevalue("kinesis").url,
+            bigquery_cases.ENDPOINTS: request.getfixturevalue("bigquery_server").endpoints,
             table_cases.DATABASE: request.getfixturevalue("postgresql").uri("").rstrip("/"),
         }
         servers[redis_cases.SERVER] = str(request.getfixturevalue("redis").port)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-import uuid
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -26,6 +25,9 @@ if TYPE_CHECKING:
 
 MAX_PARTS = 1_000
 """Streams that a session has at most."""
+
+READ_JOBS = "beam_pipelines_read_"
+"""How ids of jobs begin whose query is read."""
 
 
 def _time(text: str) -> None:
@@ -106,7 +108,7 @@ class BigQueryTable:
     def check(self) -> None:
         client = self.place.client()
         if self.options.query is not None:
-            self._query(client, None, dry_run=True)
+            self._query(client, dry_run=True)
             return
         table = self._described(client)
         self._session(table, self.options.until, streams=1)
@@ -244,45 +246,34 @@ class BigQueryTable:
 
     def _found(self, client: bigquery.Client) -> bigquery.Table:
         """The table that holds what the query finds: BigQuery keeps it for a day."""
-        name = f"beam_pipelines_read_{uuid.uuid4().hex}"
-        self._query(client, name)
+        job = self._query(client)
         wait = 0.05
-        while True:
-            job = self.place.call(lambda: client.get_job(name, retry=None, timeout=SECONDS))
-            if job.state == "DONE":
-                break
+        while job.state != "DONE":
             time.sleep(wait)
             wait = min(2 * wait, 5)
+            self.place.call(lambda: job.reload(retry=None, timeout=SECONDS))
         if job.error_result is not None:
             error = job.error_result
             raise UsageError(f"{self.name}: ?query: {failures.told(error.get('reason', ''), error.get('message', ''))}")
-        found = job.destination
-        return self.place.call(lambda: client.get_table(found, retry=None, timeout=SECONDS))
+        return self.place.call(lambda: client.get_table(job.destination, retry=None, timeout=SECONDS))
 
-    def _query(self, client: bigquery.Client, job_id: str | None, *, dry_run: bool = False) -> None:
-        from google.api_core.exceptions import Conflict, NotFound
+    def _query(self, client: bigquery.Client, *, dry_run: bool = False) -> Any:
+        """Begin the query; where an answer is lost it is begun again, and the first is read by nobody."""
+        from google.api_core.exceptions import NotFound
         from google.cloud import bigquery
 
         statement = str(self.options.query)
         if statement.startswith("file:"):
             statement = read_secret(statement, f"{self.name}: ?query")
+        config = bigquery.QueryJobConfig(dry_run=dry_run)
 
-        def ask() -> None:
-            try:
-                client.query(
-                    statement,
-                    job_id=job_id,
-                    job_config=bigquery.QueryJobConfig(dry_run=dry_run),
-                    retry=None,
-                    job_retry=None,
-                    timeout=SECONDS,
-                )
-            except Conflict:  # it was begun by an attempt whose answer was lost
-                if job_id is None:
-                    raise
+        def ask() -> Any:
+            return client.query(
+                statement, job_id_prefix=READ_JOBS, job_config=config, retry=None, job_retry=None, timeout=SECONDS
+            )
 
         try:
-            self.place.call(ask)
+            return self.place.call(ask)
         except NotFound as missing:
             raise UsageError(f"{self.name}: ?query: {failures.told('', missing.message or '')}") from None
 

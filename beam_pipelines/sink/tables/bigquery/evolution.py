@@ -33,9 +33,9 @@ class Change:
     patched: bool
 
 
-def changes(rows: pa.Schema, fields: Sequence[Mapping[str, Any]]) -> Change:
-    """Compare rows with a table's columns. ValueError for columns that can't be made."""
-    wanted = {field["name"]: field for field in fields_of(rows)}
+def changes(rows: pa.Schema, fields: Sequence[Mapping[str, Any]], keys: Sequence[str] = ()) -> Change:
+    """Compare rows with a table's columns; `keys` stay REQUIRED. ValueError for columns that can't be made."""
+    wanted = {field["name"]: field for field in fields_of(rows, keys)}
     there = {field["name"]: dict(field) for field in fields}
     widened: dict[str, str] = {}
     patched = False

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
-from beam_pipelines.bigquery import failures
 from beam_pipelines.bigquery.place import SECONDS, ConnectionOptions, Place
 from beam_pipelines.bigquery.types import arrow_schema, arrow_type, fields_of, kind_of, longest_of
 from beam_pipelines.errors import UsageError, did_you_mean
@@ -70,7 +69,8 @@ class BigQueryWriteOptions(ConnectionOptions):
 
 OPTIONS = BigQueryWriteOptions
 
-_PERMISSIONS = ("bigquery.tables.get", "bigquery.tables.getData", "bigquery.tables.updateData")
+_PERMISSIONS = ("bigquery.tables.get", "bigquery.tables.updateData")
+_PERMISSION_TO_READ = "bigquery.tables.getData"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,7 +159,7 @@ class BigQueryTable:
     def change(self, fields: Sequence[dict[str, Any]]) -> Change:
         """What has to be changed of columns so that rows fit."""
         try:
-            return changes(self.given, fields)
+            return changes(self.given, fields, self.options.key)
         except ValueError as wrong:
             raise UsageError(f"{self.name}: ?evolve: {wrong}") from None
 
@@ -209,14 +209,13 @@ class BigQueryTable:
             raise UsageError(f"{self.name}: there is no project '{self.place.billed}'") from None
 
     def _check_permissions(self, client: bigquery.Client) -> None:
-        def ask() -> dict[str, Any]:
-            with failures.speaking(self.name):
-                found: dict[str, Any] = client.test_iam_permissions(
-                    self.place.path, _PERMISSIONS, retry=None, timeout=SECONDS
-                )
-                return found
+        needed = [*_PERMISSIONS, *([_PERMISSION_TO_READ] if self.options.mode == "upsert" else [])]
 
-        lacking = set(_PERMISSIONS) - set(self.place.call(ask).get("permissions", ()))
+        def ask() -> dict[str, Any]:
+            found: dict[str, Any] = client.test_iam_permissions(self.place.path, needed, retry=None, timeout=SECONDS)
+            return found
+
+        lacking = set(needed) - set(self.place.call(ask).get("permissions", ()))
         if lacking:
             raise UsageError(
                 f"{self.name}: we lack {', '.join(sorted(lacking))}: grant bigquery.dataEditor on the table or its "

@@ -104,3 +104,9 @@ def test_an_object_gets_inner_columns_and_the_rows_order_is_none_of_the_tables()
     found = changes(rows, [_field("RECORD", fields=[a])])
     assert found.patched
     assert found.fields[0]["fields"] == [a, {"name": "b", "type": "INTEGER", "mode": "NULLABLE"}]
+
+
+def test_a_key_is_never_null_from_then_on() -> None:
+    rows, there = pa.schema({"n": pa.int64()}), [_field("INTEGER", "REQUIRED")]
+    assert changes(rows, there).fields[0]["mode"] == "NULLABLE"
+    assert changes(rows, there, ["n"]).fields == there

@@ -93,6 +93,9 @@ def test_rights_that_are_missing_are_told_before_anything_runs(bigquery_server: 
     table = bigquery_server.table(COLUMNS)
     bigquery_server.front.denied.add("bigquery.tables.updateData")
     assert "we lack bigquery.tables.updateData: grant bigquery.dataEditor" in _error(bigquery_server, table)
+    bigquery_server.front.denied = {"bigquery.tables.getData"}
+    table_of(bigquery_server.uri(table), ROWS.schema).check()
+    assert "we lack bigquery.tables.getData: grant" in _error(bigquery_server, table, "mode=upsert&key=id")
     bigquery_server.front.faults.append(Fault("POST .*/jobs", 403, "accessDenied"))
     assert "is refused: grant it bigquery.dataEditor on the dataset and bigquery.jobUser" in _error(
         bigquery_server, table
