@@ -15,7 +15,7 @@ import os
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from scripts import flink, processes
@@ -37,8 +37,10 @@ def install() -> Path:
 
 
 @contextlib.contextmanager
-def running(folder: Path) -> Iterator[list[str]]:
+def running(folder: Path, more: Mapping[str, object] | None = None) -> Iterator[list[str]]:
     """Start a cluster, yield the options that run a pipeline on it, and stop it. Logs and data are in the folder.
+
+    `more`: settings of Flink's beside those that it needs.
 
     Raises RuntimeError with the end of the log of what didn't come up.
     """
@@ -60,6 +62,8 @@ def running(folder: Path) -> Iterator[list[str]]:
         "pekko.ask.timeout": "120 s",
         "web.timeout": 120_000,
         "heartbeat.timeout": 180_000,
+        # A process that is gone is noticed when it can't be called twice; one that is only busy has the time above.
+        "heartbeat.interval": 1_000,
         "io.tmp.dirs": folder,
         # Flink's scripts work these out; a TaskManager that is started without them wants all of them.
         "taskmanager.cpu.cores": _SLOTS,
@@ -73,6 +77,7 @@ def running(folder: Path) -> Iterator[list[str]]:
         "taskmanager.memory.managed.size": "1g",
         "taskmanager.memory.network.min": "384m",
         "taskmanager.memory.network.max": "384m",
+        **(more or {}),
     }
     (folder / "config.yaml").write_text("".join(f"{name}: {value}\n" for name, value in settings.items()))
     with contextlib.ExitStack() as stack:

@@ -11,18 +11,23 @@ import dataclasses
 import datetime
 import ipaddress
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from scripts import flink, processes
+from scripts import cache, flink, processes
 
 _POM = Path(__file__).with_name("kafka_broker.xml")
 _MAIN = "kafka.Kafka"
 _HEAP = "512m"
+_ARCHIVE = "broker.jsa"
+"""Classes as Java keeps them for its next start, which takes 1.5 CPU seconds then instead of 2.6."""
+
 _STARTED = "Kafka Server started"
 PASSWORD = "test-only"  # noqa: S105  of every user of a broker that is here for tests
 USERS = ("shop", "stranger")
@@ -33,7 +38,21 @@ LISTENERS = {"PLAINTEXT": "PLAINTEXT", "TLS": "SSL", "SASL": "SASL_PLAINTEXT", "
 
 
 def install() -> Path:
-    """Return the folder of its jars, fetched first if they aren't there."""
+    """Return the folder of its jars, fetched first if they aren't there, with what lets a broker start sooner."""
+    jars = _jars()
+    archive = jars / _ARCHIVE
+    with cache.locked(jars):
+        if not archive.exists():
+            with tempfile.TemporaryDirectory(prefix="kafka-") as folder:
+                draft = Path(folder, _ARCHIVE)
+                broker = Broker(Path(folder, "kafka"), java=[f"-XX:ArchiveClassesAtExit={draft}"])
+                broker.start()
+                broker.stop()
+                shutil.move(draft, archive)
+    return jars
+
+
+def _jars() -> Path:
     return flink.install(_POM, "kafka")
 
 
@@ -47,6 +66,8 @@ class Broker:
     folder: Path
     advertised: Mapping[str, int] = dataclasses.field(default_factory=dict)
     settings: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    java: Sequence[str] = ()
+    """Options of the virtual machine beside those that it needs."""
     ports: dict[str, int] = dataclasses.field(init=False)
     _process: subprocess.Popen[bytes] | None = dataclasses.field(init=False, default=None)
 
@@ -69,11 +90,13 @@ class Broker:
         if not self.folder.exists():
             self._format()
         log = self.folder / "broker.log"
+        jars = _jars()
+        archive = [f"-XX:SharedArchiveFile={jars / _ARCHIVE}"] if (jars / _ARCHIVE).exists() and not self.java else []
         with log.open("wb") as output:
             command = [
-                *("java", f"-Xmx{_HEAP}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
+                *("java", f"-Xmx{_HEAP}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", *archive, *self.java),
                 *("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.log.kafka.server=info"),
-                *("-cp", f"{install()}/*", _MAIN, str(self.folder / "server.properties")),
+                *("-cp", f"{jars}/*", _MAIN, str(self.folder / "server.properties")),
             ]
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
@@ -92,6 +115,10 @@ class Broker:
                 os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         self._process = None
+
+    def has_died(self) -> bool:
+        """Whether it was started and has ended by itself."""
+        return self._process is not None and self._process.poll() is not None
 
     def _format(self) -> None:
         """What `kafka-storage format` writes; a JVM for it takes four seconds."""
@@ -125,6 +152,9 @@ class Broker:
             "transaction.state.log.min.isr": 1,
             "transaction.state.log.num.partitions": 1,
             "group.initial.rebalance.delay.ms": 0,
+            # One that was killed isn't let in again before its last session has ended: 9 s by default.
+            "broker.session.timeout.ms": 2000,
+            "broker.heartbeat.interval.ms": 500,
             "message.max.bytes": 16 << 20,
             "replica.fetch.max.bytes": 16 << 20,
             # Whoever comes without a name may do anything: only users are held to access lists.

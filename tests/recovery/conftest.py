@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import random
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +11,14 @@ import pytest
 from tests import runners
 from tests.recovery import trials
 from tests.recovery.trials import Cluster
+
+
+@pytest.fixture
+def chance() -> random.Random:
+    """What moments faults come at: others each time; a test that fails shows the seed that brings them again."""
+    seed = int(os.environ.get("BEAM_PIPELINES_SEED") or random.randrange(1 << 32))
+    print(f"BEAM_PIPELINES_SEED={seed}")
+    return random.Random(seed)
 
 
 @pytest.fixture(scope="session")

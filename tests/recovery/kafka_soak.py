@@ -14,18 +14,16 @@ import datetime
 import os
 import random
 import re
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from scripts import prism, processes, toxiproxy
+from scripts import prism
 from tests.recovery import kafka_trials, trials
-from tests.recovery.kafka_trials import AT_STEPS, EVERYWHERE, ON_FLINK, ON_ITS_DISK, POISON, ROWS, Fault, Setting
+from tests.recovery.kafka_trials import AT_STEPS, EVERYWHERE, ON_FLINK, ON_ITS_DISK, POISON, ROWS, Fault
 from tests.recovery.trials import ROOT
-from tests.servers.kafka import kafka
 
 PAGE = ROOT / "docs/guarantees.md"
 _TABLE = re.compile(r"(<!-- kafka soak: begin -->\n).*?(<!-- kafka soak: end -->)", re.DOTALL)
@@ -65,7 +63,10 @@ def _until_one_fails(
     folder: Path, runner: str, faults: Mapping[str, Fault], names: list[str], chance: random.Random
 ) -> Iterator[Told]:
     """Take trials from the list. One that went wrong ends the stream: what comes after it would be wrong too."""
-    with _running(folder, runner) as setting:
+    with contextlib.ExitStack() as stack:
+        cluster = stack.enter_context(trials.cluster(folder / "cluster")) if runner == "flink" else None
+        flags = ["--runner=PrismRunner", f"--prism_location={prism.binary()}"] if cluster is None else cluster.flags
+        setting = stack.enter_context(kafka_trials.surrounded(folder, flags, cluster))
         while names:
             name = names.pop(0)
             wrong, seconds = "", 0.0
@@ -77,30 +78,6 @@ def _until_one_fails(
             yield Told(runner, name, seconds, wrong)
             if wrong:
                 return
-
-
-@contextlib.contextmanager
-def _running(folder: Path, runner: str) -> Iterator[Setting]:
-    (port,) = processes.free_ports(1)
-    with contextlib.ExitStack() as stack:
-        disk = folder / "disk"
-        disk.mkdir()
-        if os.geteuid() == 0:
-            stack.enter_context(_small_disk(disk))
-        broker = stack.enter_context(kafka(disk, {"PROXIED": port}))
-        proxy = stack.enter_context(toxiproxy.running(folder, port, broker.ports["PROXIED"]))
-        cluster = stack.enter_context(trials.cluster(folder / "cluster")) if runner == "flink" else None
-        flags = ["--runner=PrismRunner", f"--prism_location={prism.binary()}"] if cluster is None else cluster.flags
-        yield stack.enter_context(kafka_trials.running(folder / "job", broker, proxy, flags, cluster))
-
-
-@contextlib.contextmanager
-def _small_disk(folder: Path) -> Iterator[None]:
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256m", "tmpfs", str(folder)], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def _write_table(found: list[Told], each: int, seed: int | None) -> None:

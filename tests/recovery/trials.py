@@ -45,6 +45,12 @@ START = datetime.datetime(2024, 3, 30, 12, tzinfo=datetime.timezone.utc)
 ROWS, BAD, RATE = 8_000, 8, 1000  # eight seconds of rows; one in a thousand is a dead letter
 PERIOD, HOUR = 20, 3600  # seconds between rows; windows of an hour
 CHECKPOINT_MS = 3000  # the recipes' least: with 1000 the source never started
+RESTARTS = {
+    # Flink's own way waits longer from failure to failure, up to a minute.
+    "restart-strategy.type": "fixed-delay",
+    "restart-strategy.fixed-delay.attempts": 1_000_000,
+    "restart-strategy.fixed-delay.delay": "200 ms",
+}
 LIMIT = 400.0  # seconds, of one trial; 40 on an idle machine, most of it the start of the workers
 
 
@@ -148,6 +154,19 @@ class Cluster:
                 with contextlib.suppress(OSError):
                     self._ask("PATCH", f"/jobs/{job['jid']}?mode=cancel")
 
+    def start_of(self, name: str) -> int | None:
+        """When a job was started last, of which all tasks are at work; None if none is.
+
+        Before that a worker's death isn't noticed: Flink (Beam 2.70) waits three minutes for one that has connected,
+        and for ever for one that hasn't.
+        """
+        for job in self._ask("GET", "/jobs/overview")["jobs"]:
+            if job["name"] == name and job["state"] == "RUNNING":
+                told = self._ask("GET", f"/jobs/{job['jid']}")
+                if all(task["status"] == "RUNNING" for task in told["vertices"]):
+                    return int(told["timestamps"]["RUNNING"])
+        return None
+
     def _ask(self, method: str, path: str) -> Any:
         request = urllib.request.Request(f"http://localhost:{self.rest}{path}", method=method)
         with urllib.request.urlopen(request, timeout=10) as answer:
@@ -157,7 +176,7 @@ class Cluster:
 @contextlib.contextmanager
 def cluster(folder: Path) -> Iterator[Cluster]:
     """Start a Flink cluster; its logs and checkpoints are in the folder."""
-    with flink_cluster.running(folder) as flags:
+    with flink_cluster.running(folder, RESTARTS) as flags:
         rest = re.search(r"^rest\.port: (\d+)$", (folder / "config.yaml").read_text(), re.MULTILINE)
         started = children(os.getpid())
         pools = [number for number in started if b"worker_pool_main" in _command_line(number)]
@@ -181,28 +200,33 @@ class Trial:
 
 
 def run(folder: Path, lake: Path, cluster: Cluster, *, ends: bool, kill_at: Sequence[float] = ()) -> Trial:
-    """Run the stream until all is there, killing the workers so many seconds after the first rows were published."""
+    """Run the stream until all is there, killing its worker.
+
+    `kill_at`: seconds from the moment that a worker is at work to its death, one after the other.
+    """
     lake.mkdir(parents=True)
     log = lake / "job.log"
     began = time.monotonic()
-    kills, waiting, first = 0, sorted(kill_at), None
+    kills, waiting, start, kill = 0, list(kill_at), None, 0.0
     ended = False
     with _job(folder, lake, cluster, ends, log) as job:
         while time.monotonic() - began < LIMIT and not ended:
-            if first is None and _is_reading(lake):
-                first = time.monotonic()
-            if first is not None and waiting and time.monotonic() - first >= waiting[0]:
-                waiting.pop(0)
+            if waiting and _is_reading(lake):
+                found = cluster.start_of(lake.name)
+                if found not in (None, start):
+                    start, kill = found, time.monotonic() + waiting.pop(0)
+            if kill and time.monotonic() >= kill:
+                kill = 0.0
                 kills += kill_workers(cluster.pool)
             if committed_manifest(str(lake), "r") is not None:
                 ended = True
-            elif not ends and not waiting:
-                found = left(lake)
-                ended = sum(found.hours.values()) >= ROWS and sum(found.rows.values()) >= ROWS
+            elif not ends and not waiting and not kill:
+                out = left(lake)
+                ended = sum(out.hours.values()) >= ROWS and sum(out.rows.values()) >= ROWS
             if job.poll() is not None and not ended:
                 ended = committed_manifest(str(lake), "r") is not None
                 break
-            time.sleep(0.25)
+            time.sleep(0.1)
         if ended and not ends:
             time.sleep(2 * CHECKPOINT_MS / 1000)  # would more come than there is?
     return Trial(left(lake), ended, time.monotonic() - began, kills, log.read_text(errors="replace"))
@@ -242,11 +266,13 @@ def _job(folder: Path, lake: Path, cluster: Cluster, ends: bool, log: Path) -> I
 
 
 def kill_workers(pool: int) -> int:
-    """kill -9 the Python workers that a worker pool has started; how many there were."""
+    """kill -9 the Python workers that a worker pool has started, and wait until they are dead; how many there were."""
     found = children(pool)
     for number in found:
         with contextlib.suppress(ProcessLookupError):
             os.kill(number, signal.SIGKILL)
+    while set(found) & set(children(pool)):
+        time.sleep(0.01)
     return len(found)
 
 
@@ -257,8 +283,15 @@ def _command_line(process: int) -> bytes:
 
 
 def children(parent: int) -> list[int]:
-    """Processes that a process has started and that still run."""
+    """Processes that a process has started and that still run, not those that are dead and wait for its notice."""
     path = Path(f"/proc/{parent}/task")
     with contextlib.suppress(OSError):
-        return [int(each) for task in path.iterdir() for each in (task / "children").read_text().split()]
+        found = [int(each) for task in path.iterdir() for each in (task / "children").read_text().split()]
+        return [each for each in found if _state(each) not in ("", "Z", "X")]
     return []
+
+
+def _state(process: int) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    return ""

@@ -19,7 +19,6 @@ from beam_pipelines.sink.kafka.delivery import Delivery
 from beam_pipelines.sink.records import ID_HEADER, RecordPlan, records_of
 from beam_pipelines.uris import parse_uri
 from scripts import processes, toxiproxy
-from tests.ingest.kafka.streaming import Stream, job
 from tests.servers.kafka import Kafka, kafka
 
 SECONDS = 120  # hard limit of what has to happen, on a machine that is busy with other tests
@@ -151,24 +150,3 @@ def _break(segment: Path, broken: str) -> None:
         for place in range(second + 61 + 12, second + 61 + 20):
             content[place] ^= 0xFF
     segment.write_bytes(content)
-
-
-def test_a_stream_loses_nothing_and_counts_nothing_twice(
-    proxied: tuple[Kafka, toxiproxy.Proxy], tmp_path: Path, prism_flags: list[str]
-) -> None:
-    broker, proxy = proxied
-    stream = Stream.on(broker)
-    stream.write(3000, first_second=0, poison=5)
-    options = "group=faults&out_of_orderness=2&idle_after=5"
-    with job(stream, tmp_path, options, prism_flags, f"localhost:{proxy.port}") as (running, log):
-        stream.wait(running, log)
-        proxy.cut()
-        stream.write(3000, first_second=30)
-        time.sleep(3)
-        proxy.mend()
-        stream.write(1000, first_second=60, poison=2)
-        broker.stop(signal.SIGKILL)
-        broker.start()
-        stream.write(1000, first_second=70)
-        stream.wait(running, log)
-    stream.check()
