@@ -90,3 +90,11 @@ def earliest_of(batch: pa.RecordBatch, event_times: EventTimes) -> int | None:
     """Earliest event time of a raw batch, None if none of its rows has one."""
     earliest: int | None = pc.min(micros_of(batch, event_times)).as_py()
     return earliest
+
+
+def stamp_of(batch: pa.RecordBatch, event_times: EventTimes) -> int | None:
+    """Earliest event time of a raw batch of bounded input, which has no watermark; None if payloads had to be parsed.
+
+    What validates rows stamps them by their payloads, as it does those of files.
+    """
+    return earliest_of(batch, event_times) if event_times is publish_times else None

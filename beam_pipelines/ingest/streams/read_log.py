@@ -15,7 +15,7 @@ from beam_pipelines.columnar.batches import MAX_BATCH_BYTES, MAX_BATCH_ROWS
 from beam_pipelines.errors import UsageError
 from beam_pipelines.ingest.streams.account import Tombstones, account
 from beam_pipelines.ingest.streams.bundles import BUNDLE_BYTES, BUNDLE_SECONDS, MAX_READERS, POLL_SECONDS
-from beam_pipelines.ingest.streams.event_times import EventTimes, earliest_of, publish_times
+from beam_pipelines.ingest.streams.event_times import EventTimes, publish_times, stamp_of
 from beam_pipelines.ingest.streams.log import LogAddress
 from beam_pipelines.ingest.streams.reader import STAGE, LogSource
 from beam_pipelines.ingest.streams.watermarks import WatermarkPolicy
@@ -28,7 +28,8 @@ class ReadLog(beam.PTransform):
     """Read a partitioned log (`streams.log`): PBegin → Outcome of raw batches.
 
     A whole poll is one element, stamped with the earliest event time of its rows. `event_times` says what that is:
-    `publish_times`, or `PayloadTimes(contract)`; `policy` says what watermark follows from it.
+    `publish_times`, or `PayloadTimes(contract)`; `policy` says what watermark follows from it. Bounded, there is no
+    watermark, and payloads aren't parsed for a stamp: batches have it when they are validated.
 
     `bounded` reads up to what is there when the pipeline starts, and stops, on any runner; rows that come with the
     last poll beyond that are kept, nothing is committed to the log. Else the stream ends when the log does (most
@@ -131,7 +132,7 @@ class _ReadPart(beam.DoFn):
                 for polled in log.poll({partition: position}, source.max_rows, source.max_bytes):
                     position, finished = polled.position, polled.finished
                     if polled.batch.num_rows:
-                        earliest = earliest_of(polled.batch, source.event_times)
+                        earliest = stamp_of(polled.batch, source.event_times)
                         yield (
                             polled.batch
                             if earliest is None

@@ -19,7 +19,7 @@ from beam_pipelines.errors import UsageError
 from beam_pipelines.ingest.streams import open_queues
 from beam_pipelines.ingest.streams.account import account
 from beam_pipelines.ingest.streams.bundles import BUNDLE_BYTES, BUNDLE_SECONDS, POLL_SECONDS
-from beam_pipelines.ingest.streams.event_times import EventTimes, earliest_of, publish_times
+from beam_pipelines.ingest.streams.event_times import EventTimes, publish_times, stamp_of
 from beam_pipelines.ingest.streams.queue import QueueAddress
 from beam_pipelines.ingest.streams.queue_reader import QueueMark, QueueSource
 from beam_pipelines.ingest.streams.watermarks import PartitionState, WatermarkPolicy
@@ -32,7 +32,8 @@ class ReadQueue(beam.PTransform):
     """Read a queue (`streams.queue`): PBegin → Outcome of raw batches.
 
     A whole poll is one element, stamped with the earliest event time of its rows. `event_times` says what that is:
-    `publish_times`, or `PayloadTimes(contract)`; `policy` says what watermark follows from it.
+    `publish_times`, or `PayloadTimes(contract)`; `policy` says what watermark follows from it. Bounded, there is no
+    watermark, and payloads aren't parsed for a stamp: batches have it when they are validated.
 
     At least once from the queue to the runner: messages are acknowledged when the runner has finalised the bundle
     that read them, that is when it has committed what came of them, and given back when the bundle fails. What a
@@ -134,7 +135,7 @@ class _ReadUntilEmpty(beam.DoFn):
                     is_empty = taken is None and queue.waiting() == 0
                 if taken is not None:
                     last, received = taken
-                    earliest = earliest_of(received.batch, source.event_times)
+                    earliest = stamp_of(received.batch, source.event_times)
                     at = None if earliest is None else Timestamp(micros=earliest)
                     yield received.batch if at is None else TimestampedValue(received.batch, at)
                 if not is_empty:
