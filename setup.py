@@ -12,6 +12,7 @@ _VERSION = re.search(r'^__version__ = "(.+)"$', (_ROOT / "beam_pipelines" / "__i
 _README = _ROOT / "README.md"
 
 _EMULATOR = ["gcp-storage-emulator>=2026.7"]
+_AZURE = ["apache-beam[azure]>=2.77,<3"]
 _KAFKA = ["confluent-kafka[protobuf,schemaregistry]>=2.16"]
 _MQTT = ["paho-mqtt>=2.1"]
 _AMQP = ["pika>=1.4"]
@@ -30,6 +31,7 @@ _YAML = ["docstring-parser>=0.15", "jsonschema>=4.26"]
 _TEST = [
     *_EMULATOR,
     *_AMQP,
+    *_AZURE,
     *_DELTA,
     *_HTTP,
     *_ICEBERG,
@@ -101,7 +103,7 @@ setup(
     ],
     extras_require={
         "amqp": _AMQP,
-        "azure": ["apache-beam[azure]>=2.77,<3"],
+        "azure": _AZURE,
         "delta": _DELTA,
         "emulator": _EMULATOR,
         "http": _HTTP,

@@ -97,7 +97,18 @@ def read(path: str) -> bytes | None:
 
 def exists(path: str) -> bool:
     """True when the path is there."""
-    return os.path.lexists(path) if is_local(path) else bool(_remote().exists(path))
+    if is_local(path):
+        return os.path.lexists(path)
+    from apache_beam.io.filesystem import BeamIOError
+
+    try:
+        return bool(_remote().exists(path))
+    except BeamIOError as error:
+        # Azure's file system (Beam 2.77) says so of what isn't there.
+        codes = [getattr(each, "code", None) for each in (error.exception_details or {}).values()]
+        if not codes or any(code != 404 for code in codes):
+            raise
+        return False
 
 
 def write(path: str, content: bytes, scratch: str) -> None:

@@ -1,4 +1,4 @@
-"""A pipeline reads files of an object store and keeps its lake there: S3, Google Cloud Storage."""
+"""A pipeline reads files of an object store and keeps its lake there: S3, Google Cloud Storage, Azure."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ schema:
 ROWS, BAD = 40, 3
 
 
-@pytest.fixture(params=["bucket", "gcs_bucket"], ids=["s3", "gcs"])
+@pytest.fixture(params=["bucket", "gcs_bucket", "azure_container"], ids=["s3", "gcs", "azure"])
 def place(request: pytest.FixtureRequest) -> str:
     """A bucket."""
     found: str = request.getfixturevalue(request.param)
