@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, settings
 
 from tests import runners
 from tests.runners import flink_flags, prism_flags  # noqa: F401  fixtures
-from tests.servers.bigquery import bigquery_server  # noqa: F401  a fixture
 from tests.servers.azurite import azure, azure_container  # noqa: F401  fixtures
+from tests.servers.bigquery import bigquery_server  # noqa: F401  a fixture
 from tests.servers.caches import memcached_port, redis_port  # noqa: F401  fixtures
 from tests.servers.gcs import gcs, gcs_bucket  # noqa: F401  fixtures
 from tests.servers.kafka import broker  # noqa: F401  a fixture
