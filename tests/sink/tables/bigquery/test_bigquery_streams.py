@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
-from datetime import date, datetime, timezone
+from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,11 +15,17 @@ import pytest
 from google.cloud.bigquery_storage_v1 import types
 
 from beam_pipelines.errors import UsageError
+from beam_pipelines.launch.cli import main
+from beam_pipelines.launch.exit_codes import ExitCode
+from beam_pipelines.sink import storage, stream_commits
 from beam_pipelines.sink.commit import no_step
+from beam_pipelines.sink.stream_commits import StreamRecord
 from beam_pipelines.sink.tables.bigquery import streams
 from beam_pipelines.sink.tables.known import table_of
 from beam_pipelines.sink.tables.table import Committed
+from tests.pipelines.test_windows import CONTRACT
 from tests.servers.bigquery import BigQuery
+from tests.sink.tables import killed
 from tests.sink.tables.staging import commit, staged
 
 ROWS = pa.table({"id": pa.array([1, 2], pa.int64()), "note": ["secret-a", "secret-b"]})
@@ -158,3 +165,53 @@ def test_json_and_columns_that_are_added_go_by_streams_too(bigquery_server: BigQ
     rows = pa.table({"id": pa.array([1], pa.int64()), "told": ['{"a": 1}'], "more": ["x"]})
     commit(bigquery_server.uri(table, f"{STREAM}&evolve=true"), tmp_path, rows)
     assert bigquery_server.rows(table) == [{"id": 1, "told": {"a": 1}, "more": "x"}]
+
+
+@pytest.mark.parametrize("method", ["load", "storage_write"])
+def test_a_bundle_of_a_stream_is_one_commit_however_often_it_is_published(
+    bigquery_server: BigQuery, tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = f"bundles_{bigquery_server.number()}"
+    lake = str(tmp_path / "lake")
+    tables = {"rows": table_of(bigquery_server.uri(table, f"create=true&method={method}"), killed.ROWS)}
+    staged_ones = [
+        tuple(killed.stage(tables["rows"], lake, "run-1", killed.batch(first, first + 10))) for first in (0, 10, 20)
+    ]
+    records = [StreamRecord(f"bundle-{number}", files, ()) for number, files in enumerate(staged_ones)]
+    stream_commits.publish(lake, "run-1", records[:2], tables)
+    real, failing = storage.write_if_absent, iter([True])
+
+    def write(*asked: str) -> bool:
+        if next(failing, False):
+            raise ConnectionError("the worker was cut off when the table had the commit, before it was recorded")
+        return real(*asked)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(storage, "write_if_absent", write)
+    with pytest.raises(ConnectionError):
+        stream_commits.publish(lake, "run-1", records[2:], tables)
+    for _ in range(2):
+        stream_commits.publish(lake, "run-1", records, tables)
+    assert [row["id"] for row in bigquery_server.rows(table)] == list(range(30))
+
+
+def test_a_stream_of_bundles_is_each_row_once(
+    bigquery_server: BigQuery, tmp_path: Path, prism_flags: list[str]
+) -> None:
+    (tmp_path / "visits.odcs.yaml").write_text(CONTRACT)
+    start = datetime(2024, 3, 30, 12, tzinfo=timezone.utc)
+    rows = [
+        {"at": (start + timedelta(seconds=number)).isoformat(), "user": "ab"[number % 2], "pages": number}
+        for number in range(2_000)
+    ]
+    (tmp_path / "visits.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    table, panes = (f"{name}_{bigquery_server.number()}" for name in ("visits", "panes"))
+    told = [
+        *("run", "event_analytics", "--input", f"{tmp_path}/visits.jsonl", "--run_id", "r"),
+        *("--contract", f"{tmp_path}/visits.odcs.yaml", "--output", str(tmp_path / "lake")),
+        *("--window", "fixed:10m", "--group_by", "user", "--aggregate", "count(*) as visits"),
+        *("--rows_to", bigquery_server.uri(table, f"create=true&{STREAM}"), "--replay", "--replay_rate", "2000"),
+        *("--aggregates_to", bigquery_server.uri(panes, "create=true"), *prism_flags, "--streaming"),
+    ]
+    assert main(told) == ExitCode.OK
+    assert [row["pages"] for row in bigquery_server.rows(table, "pages")] == list(range(2_000))
+    assert sum(row["visits"] for row in bigquery_server.rows(panes, "window_start")) == 2_000
