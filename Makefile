@@ -59,6 +59,7 @@ servers: setup  ## install the servers that tests start, outside the checkout, u
 	@test -n "$$BEAM_PIPELINES_NO_SERVERS" || $(BIN)/python -m scripts.toxiproxy install
 	@test -n "$$BEAM_PIPELINES_NO_SERVERS" || $(BIN)/python -m scripts.kinesalite install
 	@test -n "$$BEAM_PIPELINES_NO_SERVERS" || $(BIN)/python -m scripts.azurite install
+	@test -n "$$BEAM_PIPELINES_NO_SERVERS" || $(BIN)/python -m scripts.hdfs install
 	@test -n "$$BEAM_PIPELINES_NO_SERVERS" || $(BIN)/python -m scripts.bigquery install
 	@test -n "$$BEAM_PIPELINES_NO_SERVERS" || $(BIN)/python -m scripts.debian
 	@test -n "$$BEAM_PIPELINES_NO_SERVERS" || $(BIN)/python -m scripts.hclfmt

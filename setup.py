@@ -13,6 +13,7 @@ _README = _ROOT / "README.md"
 
 _EMULATOR = ["gcp-storage-emulator>=2026.7"]
 _AZURE = ["apache-beam[azure]>=2.77,<3"]
+_HADOOP = ["apache-beam[hadoop]>=2.77,<3"]
 _KAFKA = ["confluent-kafka[protobuf,schemaregistry]>=2.16"]
 _MQTT = ["paho-mqtt>=2.1"]
 _AMQP = ["pika>=1.4"]
@@ -32,6 +33,7 @@ _TEST = [
     *_EMULATOR,
     *_AMQP,
     *_AZURE,
+    *_HADOOP,
     *_DELTA,
     *_HTTP,
     *_ICEBERG,
@@ -106,6 +108,7 @@ setup(
         "azure": _AZURE,
         "delta": _DELTA,
         "emulator": _EMULATOR,
+        "hadoop": _HADOOP,
         "http": _HTTP,
         "iceberg": _ICEBERG,
         "kafka": _KAFKA,

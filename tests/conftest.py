@@ -11,6 +11,7 @@ from tests.servers.azurite import azure, azure_container  # noqa: F401  fixtures
 from tests.servers.bigquery import bigquery_server  # noqa: F401  a fixture
 from tests.servers.caches import memcached_port, redis_port  # noqa: F401  fixtures
 from tests.servers.gcs import gcs, gcs_bucket  # noqa: F401  fixtures
+from tests.servers.hdfs import hdfs, hdfs_folder  # noqa: F401  fixtures
 from tests.servers.kafka import broker  # noqa: F401  a fixture
 from tests.servers.kinesis import kinesis  # noqa: F401  a fixture
 from tests.servers.mariadb import mariadb  # noqa: F401  a fixture

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import secrets
 import shutil
@@ -239,7 +240,7 @@ def list_below(folder: str) -> list[str]:
     """Paths of all files somewhere below a folder, sorted; none when it isn't there."""
     if is_local(folder):
         return sorted(f"{place}/{name}" for place, _, names in os.walk(folder) for name in names)
-    return sorted(found.path for found in _remote().match([f"{folder}/**"])[0].metadata_list)
+    return sorted(found.path for found in _remote_below(folder))
 
 
 def list_with_facts(folder: str) -> list[tuple[str, int, float | None]]:
@@ -247,9 +248,9 @@ def list_with_facts(folder: str) -> list[tuple[str, int, float | None]]:
     if is_local(folder):
         found = [(path, Path(path).stat()) for path in list_below(folder)]
         return [(path.removeprefix(f"{folder}/"), facts.st_size, facts.st_mtime) for path, facts in found]
-    metadata = _remote().match([f"{folder}/**"])[0].metadata_list
     return sorted(
-        (each.path.removeprefix(f"{folder}/"), each.size_in_bytes, each.last_updated_in_seconds) for each in metadata
+        (each.path.removeprefix(f"{folder}/"), each.size_in_bytes, each.last_updated_in_seconds)
+        for each in _remote_below(folder)
     )
 
 
@@ -257,7 +258,28 @@ def any_file_below(folder: str) -> bool:
     """True when at least one file is somewhere below the folder."""
     if is_local(folder):
         return any(names for _, _, names in os.walk(folder))
-    return bool(_remote().match([f"{folder}/**"], limits=[1])[0].metadata_list)
+    return bool(_remote_below(folder, 1))
+
+
+def _remote_below(folder: str, limit: int | None = None) -> list[Any]:
+    system = _remote().get_filesystem(folder)
+    if hasattr(system, "_hdfs_client"):
+        return list(itertools.islice(_on_hdfs(system, folder), limit))
+    found: list[Any] = system.match([f"{folder}/**"], limits=[limit])[0].metadata_list
+    return found
+
+
+def _on_hdfs(system: Any, folder: str) -> Iterator[Any]:
+    """What is below a folder: Beam's own listing of HDFS (2.77) goes no deeper than one, and tells folders as files."""
+    from apache_beam.io.filesystem import FileMetadata
+
+    if not exists(folder):
+        return
+    _, path = system._parse_url(folder)
+    for (place, _), _, files in system._hdfs_client.walk(path, status=True):
+        for name, told in files:
+            changed = told["modificationTime"] / 1000
+            yield FileMetadata(f"{folder[: -len(path)]}{place}/{name}", told["length"], changed)
 
 
 def _lock(held: int, folder: str) -> None:

@@ -1,4 +1,4 @@
-"""A pipeline reads files of an object store and keeps its lake there: S3, Google Cloud Storage, Azure."""
+"""A pipeline reads files of an object store and keeps its lake there: S3, Google Cloud Storage, Azure, HDFS."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ schema:
 ROWS, BAD = 40, 3
 
 
-@pytest.fixture(params=["bucket", "gcs_bucket", "azure_container"], ids=["s3", "gcs", "azure"])
+@pytest.fixture(params=["bucket", "gcs_bucket", "azure_container", "hdfs_folder"], ids=["s3", "gcs", "azure", "hdfs"])
 def place(request: pytest.FixtureRequest) -> str:
     """A bucket."""
     found: str = request.getfixturevalue(request.param)
@@ -49,7 +49,7 @@ def _rows(place: str) -> pa.Table:
 
 
 def test_a_run_reads_from_and_writes_to_a_store_once(
-    place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    request: pytest.FixtureRequest, place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "orders.odcs.yaml").write_text(CONTRACT)
     rows = [
@@ -62,6 +62,7 @@ def test_a_run_reads_from_and_writes_to_a_store_once(
     asked = ["--input", f"{place}/input/*.jsonl", "--contract", str(tmp_path / "orders.odcs.yaml")]
     asked += ["--output", f"{place}/lake", "--run_id", "one", "--window", "fixed:1d", "--group_by", "country"]
     asked += ["--aggregate", "count(*) as orders", "--runner", "FnApiRunner"]
+    asked += request.getfixturevalue("hdfs") if place.startswith("hdfs") else []
     assert main(["run", "event_analytics", *asked]) == ExitCode.OK
     assert f"balanced: {ROWS + BAD} read = {ROWS} written + {BAD} dead-lettered" in capsys.readouterr().out
     assert sorted(_rows(place).column("id").to_pylist()) == list(range(ROWS))
