@@ -56,27 +56,48 @@ def rows_of(columns: list[pa.Array]) -> pa.Array:
     >>> rows_of([pa.array([1, None]), pa.array(["it's \\", "b"])]).to_pylist()
     ["(1,'it''s \\\\')", "(NULL,'b')"]
     """
-    joined = pc.binary_join_element_wise(*(_literals(each) for each in columns), ",")
-    return pc.binary_join_element_wise("(", joined, ")", "")
+    parts: list[pa.Array | str] = ["("]
+    for place, values in enumerate(columns):
+        text, quoted = _texts(values)
+        marks = ("'", "'") if quoted else ("", "")
+        if values.null_count:
+            # What is null has no quotes.
+            text = pc.fill_null(pc.binary_join_element_wise(marks[0], text, marks[1], ""), "NULL")
+            marks = ("", "")
+        parts += ["," if place else "", marks[0], text, marks[1]]
+    # In one go, since each makes all bytes anew.
+    return pc.binary_join_element_wise(*_merged([*parts, ")"]), "")
 
 
-def _literals(values: pa.Array) -> pa.Array:
+def _merged(parts: list[pa.Array | str]) -> list[pa.Array | str]:
+    """Parts with texts that follow each other made one."""
+    merged: list[pa.Array | str] = []
+    for part in parts:
+        if isinstance(part, str) and merged and isinstance(merged[-1], str):
+            merged[-1] += part
+        else:
+            merged.append(part)
+    return merged
+
+
+def _texts(values: pa.Array) -> tuple[pa.Array, bool]:
+    """Values as they stand in a statement, and whether they stand in quotes there."""
     kind, kinds = values.type, pa.types
     if kinds.is_dictionary(kind):
-        return _literals(values.cast(kind.value_type))
+        return _texts(values.cast(kind.value_type))
     if kinds.is_boolean(kind):
-        text = pc.if_else(values, "1", "0")
-    elif kinds.is_integer(kind) or kinds.is_floating(kind) or kinds.is_decimal(kind):
-        text = values.cast(pa.string())
-    elif kinds.is_binary(kind):
+        return pc.if_else(values, "1", "0"), False
+    if kinds.is_integer(kind) or kinds.is_floating(kind) or kinds.is_decimal(kind):
+        return values.cast(pa.string()), False
+    if kinds.is_binary(kind):
         # Arrow has no function that makes hexadecimal digits.
-        text = pa.array([None if each is None else f"x'{each.hex()}'" for each in values.to_pylist()], pa.string())
-    else:
-        # What has a zone is told in UTC, as the session has it.
-        plain = values.cast(pa.timestamp(kind.unit)) if kinds.is_timestamp(kind) else values
-        text = plain.cast(pa.string())
-        if kinds.is_string(kind):
-            for sign, escape in (("\\", "\\\\"), ("'", "''"), ("\0", "\\0")):
-                text = pc.replace_substring(text, sign, escape)
-        text = pc.binary_join_element_wise("'", text, "'", "")
-    return pc.fill_null(text, "NULL")
+        digits = [None if each is None else f"x'{each.hex()}'" for each in values.to_pylist()]
+        return pa.array(digits, pa.string()), False
+    # What has a zone is told in UTC, as the session has it.
+    plain = values.cast(pa.timestamp(kind.unit)) if kinds.is_timestamp(kind) else values
+    text = plain if kinds.is_string(kind) else plain.cast(pa.string())
+    held = b"".join(buffer.to_pybytes() for buffer in text.buffers()[2:] if buffer)
+    for sign, escape in (("\\", "\\\\"), ("'", "''"), ("\0", "\\0")):
+        if sign.encode() in held:  # mostly not, and to look through all bytes costs next to nothing
+            text = pc.replace_substring(text, sign, escape)
+    return text, True

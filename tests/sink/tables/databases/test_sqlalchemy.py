@@ -144,9 +144,7 @@ def test_names_that_need_quotes_are_names_and_nothing_else(shop: Database, tmp_p
     rows = pa.table({"key": [1], **{name: [f"{name}'); DROP TABLE {safe}; --"] for name in names}})
     for name in names:
         table = f"any {name}".replace("%", "%25")
-        for number in range(2):
-            uri = shop.uri(f'"{table}"', "create=true&mode=upsert&key=key")
-            commit(uri, tmp_path, rows, id=f"{name}{number}")
+        commit(shop.uri(f'"{table}"', "create=true&mode=upsert&key=key"), tmp_path, rows, id=f"{name}'")
     assert shop.ask(f"SELECT count(*) FROM {safe}") == [(0,)]
 
 
