@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import pyarrow as pa
 
 from beam_pipelines.sink.commit import AtStep
+from beam_pipelines.sink.folder_writer import FILE_BYTES
 
 
 class StagedFile(NamedTuple):
@@ -70,6 +71,9 @@ class Layout:
 
     cut: Callable[[pa.RecordBatch], Iterator[tuple[str, pa.RecordBatch]]] | None = None
     """How rows are cut into folders instead, if not by columns; files keep all columns. Picklable."""
+
+    file_bytes: int = FILE_BYTES
+    """Size at which a file is finished."""
 
 
 class Table(Hashable, Protocol):

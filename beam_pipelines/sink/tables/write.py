@@ -16,7 +16,7 @@ from beam_pipelines.dead_letters import count_by_rule, letters_of
 from beam_pipelines.errors import UsageError
 from beam_pipelines.ledger import LedgerEntry
 from beam_pipelines.sink.finalize import FinalizeRun
-from beam_pipelines.sink.folder_writer import COUNTED
+from beam_pipelines.sink.folder_writer import COUNTED, ROW_GROUP_BYTES
 from beam_pipelines.sink.lake import Folder, WriteToLake, WrittenRecord
 from beam_pipelines.sink.runs import RunIdentity, fingerprint
 from beam_pipelines.sink.tables.fit import misfits
@@ -110,6 +110,8 @@ class StageForTable(beam.PTransform):
             layout.partition_by,
             empty_file=False,
             cut=layout.cut,
+            file_bytes=layout.file_bytes,
+            row_group_bytes=min(ROW_GROUP_BYTES, layout.file_bytes),
             read_once=not isinstance(table, TableOfFiles),
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
@@ -76,6 +77,20 @@ def test_a_bundles_record_is_one_commit_however_often_it_is_published(
         stream_commits.publish(lake, "run-1", records, tables)
     assert _ids(uri, shop) == list(range(30))
     assert _commits(uri) == [f"run-1-bundle-{number}-rows" for number in range(3)]
+
+
+def test_a_bundle_begins_another_file_when_one_is_large(uri: str, tmp_path: Path) -> None:
+    wide = pa.schema([("id", pa.int64()), ("raw", pa.binary())])
+    rows = [pa.record_batch({"id": [number], "raw": [random.randbytes(2 << 20)]}, wide) for number in range(2)]
+    for target, files in (("1", 2), ("200", 1)):
+        with beam.Pipeline("FnApiRunner") as pipeline:
+            given = pipeline | beam.Create([0]) | beam.FlatMap(lambda _: rows).with_output_types(pa.RecordBatch)
+            write = WriteToTable(
+                f"{uri}&target_mb={target}", wide, staging=str(tmp_path / "lake"), commit_id=f"r{target}"
+            )
+            _ = given | write
+        written = {path.name for path in tmp_path.rglob("*.parquet") if path.name.startswith(f"r{target}-")}
+        assert len(written) == files
 
 
 @pytest.mark.parametrize("options", ["mode=overwrite", "mode=overwrite&partition_by=country"])

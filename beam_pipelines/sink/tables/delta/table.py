@@ -25,6 +25,11 @@ _CHECKED = ("delta.constraints.", "delta.columnMapping.mode", "delta.generationE
 """What a writer has to heed that doesn't only add files; whoever sets one writes with an engine that does."""
 
 
+def _is_size(megabytes: int) -> None:
+    if megabytes < 1:
+        raise ValueError(f"{megabytes} is not a number of megabytes")
+
+
 @dataclasses.dataclass(frozen=True)
 class DeltaWriteOptions(StorageOptions):
     """Options of a `delta://` URI that is written to."""
@@ -48,6 +53,7 @@ class DeltaWriteOptions(StorageOptions):
     evolve: bool = option(
         "Add columns that the table doesn't have. Default: true if the contract evolves.", default=False
     )
+    target_mb: int = option("Size at which a data file is finished, in MB.", default=256, check=_is_size)
 
 
 OPTIONS = DeltaWriteOptions
@@ -96,7 +102,8 @@ class DeltaTable:
 
     def layout(self) -> Layout:
         schema, partition_by = self._target(self._table())
-        return Layout(pa.schema([schema.field(field.name) for field in self.rows]), partition_by)
+        fields = [schema.field(field.name) for field in self.rows]
+        return Layout(pa.schema(fields), partition_by, file_bytes=self.options.target_mb << 20)
 
     def commit(self, commit_id: str, files: Sequence[StagedFile], at_step: AtStep) -> Committed:
         from beam_pipelines.sink.tables.delta.commit import Attempt

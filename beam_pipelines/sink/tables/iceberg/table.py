@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table, Transaction
 
 
+def _is_size(megabytes: int) -> None:
+    if megabytes < 1:
+        raise ValueError(f"{megabytes} is not a number of megabytes")
+
+
 @dataclasses.dataclass(frozen=True)
 class IcebergWriteOptions(CatalogOptions):
     """Options of an `iceberg://` URI that is written to."""
@@ -55,6 +60,7 @@ class IcebergWriteOptions(CatalogOptions):
         default=False,
     )
     branch: str = option("Branch that is written to.", default="main")
+    target_mb: int = option("Size at which a data file is finished, in MB.", default=256, check=_is_size)
 
 
 OPTIONS = IcebergWriteOptions
@@ -102,7 +108,8 @@ class IcebergTable:
         columns = arrow_schema(schema)
         fields = [columns.field(field.name) for field in self.rows]
         cut = None if spec.is_unpartitioned() else Cut(spec.model_dump_json(), schema.model_dump_json())
-        return Layout(pa.schema(fields, {SPEC: str(spec.spec_id).encode()}), cut=cut)
+        staged = pa.schema(fields, {SPEC: str(spec.spec_id).encode()})
+        return Layout(staged, cut=cut, file_bytes=self.options.target_mb << 20)
 
     def commit(self, commit_id: str, files: Sequence[StagedFile], at_step: AtStep) -> Committed:
         from beam_pipelines.sink.tables.iceberg.commit import Attempt
