@@ -20,7 +20,7 @@ from datetime import date, datetime
 from pathlib import Path
 
 import psutil
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from benchmarks.kafka import figures, messages
@@ -43,6 +43,8 @@ _FIRST, _MOST = 5_000, 160_000  # messages a second
 _STEP = 12.0  # seconds of one rate
 _WAITING = 3.0  # seconds of messages that may wait at the end of a step; bundles of QUICK under way are part of it
 _LATE = 30  # seconds after which the last window has come out
+_NOT_YET = (KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.COORDINATOR_LOAD_IN_PROGRESS)
+"""What a broker says of offsets that has just begun."""
 _LOOK = 1.0  # seconds between looks at backlog and memory
 _LIMIT = 180.0  # seconds to start, and to work off what waits
 _SLOW = 1000  # messages a second while the job starts
@@ -108,7 +110,13 @@ class Running:
         self._offsets.close()
 
     def _committed(self) -> int:
-        return sum(max(0, place.offset) for place in self._offsets.committed(self._places, 10))
+        try:
+            found = self._offsets.committed(self._places, 10)
+        except KafkaException as error:
+            if error.args[0].code() in _NOT_YET:
+                return 0
+            raise
+        return sum(max(0, place.offset) for place in found)
 
     def _log(self) -> str:
         return (self._folder / "job.log").read_text(errors="replace")[-3000:]
