@@ -77,6 +77,8 @@ def running(folder: Path, more: Mapping[str, object] | None = None) -> Iterator[
         "taskmanager.memory.managed.size": "1g",
         "taskmanager.memory.network.min": "384m",
         "taskmanager.memory.network.max": "384m",
+        # Of the 512 that each shuffle of a batch takes by default: the job of all transforms has dozens of them.
+        "taskmanager.network.sort-shuffle.min-buffers": "64",
         **(more or {}),
     }
     (folder / "config.yaml").write_text("".join(f"{name}: {value}\n" for name, value in settings.items()))
