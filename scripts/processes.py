@@ -20,9 +20,9 @@ STOP_SECONDS = 10
 
 @contextlib.contextmanager
 def process(
-    command: Sequence[str], log: Path, variables: dict[str, str] | None = None
+    command: Sequence[str], log: Path, variables: dict[str, str] | None = None, stop_seconds: float = STOP_SECONDS
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A process, ended with all that it started."""
+    """A process, ended with all that it started; killed if it takes longer to end than it has."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
@@ -38,7 +38,7 @@ def process(
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(STOP_SECONDS)
+                process.wait(stop_seconds)
             os.killpg(process.pid, signal.SIGKILL)  # what is left of its group
         process.wait()
 

@@ -67,7 +67,8 @@ def store(folder: Path) -> Iterator[Store]:
         *("-s3", f"-s3.port={s3}", f"-s3.port.grpc={s3_grpc}", f"-s3.config={config}"),
         *(f"-s3.port.iceberg={iceberg}", "-s3.port.lance=0"),
     ]
-    with processes.process(command, folder / "weed.log") as process:
+    # It takes ten seconds to save what nobody wants.
+    with processes.process(command, folder / "weed.log", stop_seconds=0) as process:
         processes.wait(lambda: all(processes.listens(port) for port in (s3, iceberg)), process, folder)
         yield Store(f"http://localhost:{s3}", f"http://localhost:{iceberg}")
 

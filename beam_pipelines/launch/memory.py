@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # glibc's malloc.h
 _KEPT_BYTES = 64 << 20
@@ -36,3 +37,7 @@ def keep_freed_memory() -> None:
     mallopt(_MMAP_THRESHOLD, _MAPPED_BYTES)
     mallopt(_ARENA_MAX, _ARENAS)
     os.environ.update(_ENVIRONMENT)  # Arrow reads it when it is first imported; worker processes inherit it
+    if "pyarrow" in sys.modules:
+        import pyarrow as pa
+
+        pa.set_memory_pool(pa.system_memory_pool())

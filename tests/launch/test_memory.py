@@ -37,8 +37,9 @@ def pool_and_page_faults(call: str = "keep_freed_memory()", **environment: str) 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="it is glibc that is told")
-def test_memory_that_is_freed_is_not_got_again_page_by_page() -> None:
-    pool, faults = pool_and_page_faults()
+@pytest.mark.parametrize("call", ["keep_freed_memory()", "import pyarrow; keep_freed_memory()"])
+def test_memory_that_is_freed_is_not_got_again_page_by_page(call: str) -> None:
+    pool, faults = pool_and_page_faults(call)
     assert pool == "system"
     assert faults * 10 < pool_and_page_faults("")[1]
 
