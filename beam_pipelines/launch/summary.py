@@ -23,6 +23,8 @@ def lines(output: str, run_id: str) -> Iterator[str]:
     yield from _balance(balance)
     yield from _rules(balance["dead_letters_by_rule"])
     yield from _places(output, manifest["files"])
+    for table in manifest.get("tables", ()):
+        yield f"{_titled(table['output'])}  {table['table']}  {_counted(table['rows'], 'row')}"
     yield f"balance, manifest  {folder}/"
 
 
@@ -64,7 +66,11 @@ def _places(output: str, files: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         if kind in found:
             rows, size = (sum(file[fact] for file in found[kind]) for fact in ("rows", "bytes"))
             counts = f"{_counted(len(found[kind]), 'file')}, {_counted(rows, 'row')}, {_size(size)}"
-            yield f"{kind.replace('_', ' '):<17}  {_root(output, found[kind][0]['path'], kind)}  {counts}"
+            yield f"{_titled(kind)}  {_root(output, found[kind][0]['path'], kind)}  {counts}"
+
+
+def _titled(kind: str) -> str:
+    return f"{kind.replace('_', ' '):<17}"
 
 
 def _root(output: str, path: str, kind: str) -> str:

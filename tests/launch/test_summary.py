@@ -12,11 +12,13 @@ from beam_pipelines.launch import summary
 from beam_pipelines.ledger import Balance, LedgerEntry
 
 
-def _lake(tmp_path: Path, entries: list[LedgerEntry], files: list[dict[str, object]]) -> str:
+def _lake(
+    tmp_path: Path, entries: list[LedgerEntry], files: list[dict[str, object]], **more: list[dict[str, object]]
+) -> str:
     folder = tmp_path / "_runs/r1"
     folder.mkdir(parents=True)
     (folder / "balance.json").write_text(json.dumps(Balance.of(entries).to_json()))
-    (folder / "manifest.json").write_text(json.dumps({"files": files}))
+    (folder / "manifest.json").write_text(json.dumps({"files": files, **more}))
     return str(tmp_path)
 
 
@@ -63,3 +65,9 @@ def test_balance_rules_and_places_are_shown(tmp_path: Path) -> None:
 def test_a_run_that_is_not_committed_is_missing(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="_runs/r1"):
         list(summary.lines(str(tmp_path), "r1"))
+
+
+def test_tables_are_shown_where_they_are(tmp_path: Path) -> None:
+    table = {"output": "rows", "table": "iceberg://shop/sales.orders", "rows": 4, "snapshot": "1"}
+    told = list(summary.lines(_lake(tmp_path, [], [], tables=[table]), "r1"))
+    assert told[1] == "rows               iceberg://shop/sales.orders  4 rows"
