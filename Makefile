@@ -43,9 +43,10 @@ conformance: setup  ## run all transforms and pipelines on every runner, or on o
 	@$(BIN)/python -m pytest --quiet tests/conformance --numprocesses $(PYTEST_WORKERS) --dist loadfile \
 	  $(if $(RUNNER),--on $(RUNNER))
 
-soak: setup  ## kill workers, brokers and networks many times and write docs/guarantees.md's tables: some four hours
+soak: setup servers  ## kill workers, brokers and networks many times and write docs/guarantees.md's tables: some four hours
 	@$(BIN)/python -m tests.recovery.soak
 	@$(BIN)/python -m tests.recovery.kafka_soak
+	@BEAM_PIPELINES_MOMENTS=20 $(BIN)/python -m pytest -q tests/sink/tables/test_kills.py
 
 runners: setup  ## install Prism, Flink and Spark outside the checkout, unless they are left out
 	@test -n "$$BEAM_PIPELINES_NO_PRISM" || $(BIN)/python -m scripts.prism

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -18,8 +19,8 @@ from tests.sink.tables import killed
 from tests.sink.tables.stores import STORES, Stored
 
 ROOT = Path(__file__).parents[3]
-MOMENTS = 5
-"""Kills of each store at a moment that nobody chose. `make soak` has more."""
+MOMENTS = int(os.environ.get("BEAM_PIPELINES_MOMENTS", "5"))
+"""Kills of each store at a moment that nobody chose; twenty in `make soak`."""
 
 
 class Mortal:
