@@ -144,6 +144,22 @@ def read_options(uri: Uri, cls: type[_T]) -> _T:
     return parsed
 
 
+def of_class(options: Any, cls: type[_T]) -> _T:
+    """The options that `cls` defines, of a URI whose class of options has more.
+
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class Connection:
+    ...     tls: bool
+    >>> @dataclasses.dataclass(frozen=True)
+    ... class Read(Connection):
+    ...     start: str
+    >>> of_class(Read(True, "earliest"), Connection)
+    Connection(tls=True)
+    """
+    names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    return cls(**{name: getattr(options, name) for name in names})
+
+
 def quiet(check: Callable[[Any], None]) -> Callable[[Any], None]:
     """Mark the check of an option whose values may hold a secret by mistake: errors never show them."""
     _QUIET.add(check)

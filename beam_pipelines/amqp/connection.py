@@ -15,7 +15,7 @@ from pika import exceptions
 from beam_pipelines.errors import UsageError
 from beam_pipelines.options import option
 from beam_pipelines.tls import TlsOptions, check_tls, tls_context, tls_failure
-from beam_pipelines.uris import Uri, parse_uri, read_options, read_secret, secret_reference
+from beam_pipelines.uris import Uri, of_class, parse_uri, read_options, read_secret, secret_reference
 
 __all__ = ["Connection", "ConnectionOptions", "parse_uri"]
 
@@ -55,8 +55,7 @@ class Connection:
             raise uri.refuse("a user and a password belong together: amqp://USER@HOST/VHOST/QUEUE?password=env:NAME")
         check_tls(uri, options)
         vhost = uri.path.partition("/")[0] if "/" in uri.path else ""
-        names = [field.name for field in dataclasses.fields(ConnectionOptions)]
-        own = ConnectionOptions(**{name: getattr(options, name) for name in names})
+        own = of_class(options, ConnectionOptions)
         return cls(host, int(port or (5671 if own.tls else 5672)), vhost or "/", uri.user, own)
 
     @property

@@ -21,7 +21,7 @@ from beam_pipelines.bigquery import failures
 from beam_pipelines.errors import UsageError, did_you_mean
 from beam_pipelines.options import option
 from beam_pipelines.retries import Retries
-from beam_pipelines.uris import Uri, read_options, read_secret, secret_reference
+from beam_pipelines.uris import Uri, of_class, read_options, read_secret, secret_reference
 
 if TYPE_CHECKING:
     from google.cloud import bigquery
@@ -86,9 +86,9 @@ class Place:
             if not pattern.fullmatch(name):
                 raise UsageError(f"{SCHEME}://{where}: '{name}' is no name of a {what} in BigQuery")
         options = read_options(uri, ConnectionOptions) if options is None else options
-        own = {field.name: getattr(options, field.name) for field in dataclasses.fields(ConnectionOptions)}
+        own = of_class(options, ConnectionOptions)
         project, dataset, table = parts
-        return cls(project, dataset, table, ConnectionOptions(**own))
+        return cls(project, dataset, table, own)
 
     @classmethod
     def of_project(cls, uri: Uri, options: ConnectionOptions) -> Place:
@@ -96,8 +96,8 @@ class Place:
         where = unquote(uri.authority)
         if uri.user or uri.path or not _PROJECT.fullmatch(where):
             raise UsageError(f"{SCHEME}://{where}: names no project: write {SCHEME}://PROJECT?query=SELECT …")
-        own = {field.name: getattr(options, field.name) for field in dataclasses.fields(ConnectionOptions)}
-        return cls(where, "", "", ConnectionOptions(**own))
+        own = of_class(options, ConnectionOptions)
+        return cls(where, "", "", own)
 
     @property
     def name(self) -> str:

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from beam_pipelines.errors import UsageError
 from beam_pipelines.options import option
-from beam_pipelines.uris import Uri, parse_uri, read_options, read_secret, secret_reference
+from beam_pipelines.uris import Uri, of_class, parse_uri, read_options, read_secret, secret_reference
 
 __all__ = ["Connection", "ConnectionOptions", "parse_uri"]
 
@@ -69,8 +69,8 @@ class Connection:
         if not uri.authority:
             raise uri.refuse("names no broker: write kafka://HOST:PORT/TOPIC")
         options = read_options(uri, ConnectionOptions) if options is None else options
-        own = {field.name: getattr(options, field.name) for field in dataclasses.fields(ConnectionOptions)}
-        found = cls(uri.authority, uri.user, ConnectionOptions(**own))
+        own = of_class(options, ConnectionOptions)
+        found = cls(uri.authority, uri.user, own)
         problem = found._contradiction()
         if problem:
             raise uri.refuse(problem)

@@ -21,7 +21,7 @@ from paho.mqtt.properties import Properties
 from beam_pipelines.errors import UsageError
 from beam_pipelines.options import option
 from beam_pipelines.tls import TlsOptions, check_tls, tls_context, tls_failure
-from beam_pipelines.uris import Uri, parse_uri, read_options, read_secret, secret_reference
+from beam_pipelines.uris import Uri, of_class, parse_uri, read_options, read_secret, secret_reference
 
 __all__ = ["Connection", "ConnectionOptions", "parse_uri"]
 
@@ -67,8 +67,7 @@ class Connection:
         if bool(uri.user) != (options.password is not None):
             raise uri.refuse("a user and a password belong together: mqtt://USER@HOST/TOPIC?password=env:NAME")
         check_tls(uri, options)
-        names = [field.name for field in dataclasses.fields(ConnectionOptions)]
-        own = ConnectionOptions(**{name: getattr(options, name) for name in names})
+        own = of_class(options, ConnectionOptions)
         return cls(host, int(port or (8883 if own.tls else 1883)), uri.user, own)
 
     @property

@@ -19,7 +19,7 @@ from beam_pipelines.options import option
 from beam_pipelines.retries import Retries
 from beam_pipelines.sql.mysql import failures
 from beam_pipelines.sql.names import Name, parse_path
-from beam_pipelines.uris import Uri, read_options, read_secret, secret_reference
+from beam_pipelines.uris import Uri, of_class, read_options, read_secret, secret_reference
 
 _T = TypeVar("_T")
 
@@ -55,7 +55,7 @@ class Server:
     def of(cls, uri: Uri, options: ConnectionOptions | None = None) -> tuple[Server, Name]:
         """The server, and the table that a URI names there. UsageError for a path that is no table's."""
         options = read_options(uri, ConnectionOptions) if options is None else options
-        own = {field.name: getattr(options, field.name) for field in dataclasses.fields(ConnectionOptions)}
+        own = of_class(options, ConnectionOptions)
         try:
             database, name = parse_path(uri.path)
         except ValueError as wrong:
@@ -64,7 +64,7 @@ class Server:
             raise uri.refuse(f"names no table: write {uri.scheme}://USER@HOST:PORT/DATABASE/TABLE")
         if options.ca and not options.tls:
             raise uri.refuse("?ca is for nothing without ?tls=true")
-        return cls(uri.scheme, uri.authority, uri.user, ConnectionOptions(**own)), Name(database, name.table)
+        return cls(uri.scheme, uri.authority, uri.user, own), Name(database, name.table)
 
     @property
     def endpoint(self) -> str:

@@ -23,7 +23,7 @@ from beam_pipelines.options import option
 from beam_pipelines.retries import Retries
 from beam_pipelines.sql.names import Name, parse_path
 from beam_pipelines.sql.postgresql import failures
-from beam_pipelines.uris import Uri, read_options, read_secret, secret_reference
+from beam_pipelines.uris import Uri, of_class, read_options, read_secret, secret_reference
 
 if TYPE_CHECKING:
     from adbc_driver_manager.dbapi import Connection, Cursor
@@ -71,12 +71,12 @@ class Server:
     def of(cls, uri: Uri, options: ConnectionOptions | None = None) -> tuple[Server, Name]:
         """The server, and the table that a URI names there. UsageError for a path that is no table's."""
         options = read_options(uri, ConnectionOptions) if options is None else options
-        own = {field.name: getattr(options, field.name) for field in dataclasses.fields(ConnectionOptions)}
+        own = of_class(options, ConnectionOptions)
         try:
             database, name = parse_path(uri.path)
         except ValueError as wrong:
             raise uri.refuse(str(wrong)) from None
-        return cls(uri.authority, uri.user, database, ConnectionOptions(**own), uri.scheme), name
+        return cls(uri.authority, uri.user, database, own, uri.scheme), name
 
     @property
     def endpoint(self) -> str:

@@ -20,7 +20,7 @@ from beam_pipelines.errors import UsageError, did_you_mean
 from beam_pipelines.options import option
 from beam_pipelines.retries import Retries
 from beam_pipelines.sql.names import Name, parse_path
-from beam_pipelines.uris import Uri, quiet, read_options, read_secret, secret_reference
+from beam_pipelines.uris import Uri, of_class, quiet, read_options, read_secret, secret_reference
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, Table
@@ -79,7 +79,7 @@ class Server:
     def of(cls, uri: Uri, options: ConnectionOptions | None = None) -> tuple[Server, Name]:
         """The database, and the table that a URI names there. UsageError for a path that is no table's."""
         options = read_options(uri, ConnectionOptions) if options is None else options
-        own = {field.name: getattr(options, field.name) for field in dataclasses.fields(ConnectionOptions)}
+        own = of_class(options, ConnectionOptions)
         found = _LAST_NAME.search(uri.path)
         try:
             if found is None:
@@ -87,7 +87,7 @@ class Server:
             name = parse_path(found[1])[1]
         except ValueError as wrong:
             raise uri.refuse(str(wrong)) from None
-        return cls(uri.authority, uri.user, uri.path[: found.start()], ConnectionOptions(**own)), name
+        return cls(uri.authority, uri.user, uri.path[: found.start()], own), name
 
     @property
     def endpoint(self) -> str:

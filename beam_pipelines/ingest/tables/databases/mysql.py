@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -18,6 +17,7 @@ from beam_pipelines.ingest.tables.databases.options import (
     ReadOptions,
     part_text,
     parts_for,
+    ranges,
     read_condition,
 )
 from beam_pipelines.options import option
@@ -111,8 +111,7 @@ class MySqlTable:
         count = 1 if split is None else self.options.parts or parts_for(described.bytes)
         if split is None or count == 1:
             return [part_text(shared)]
-        bounds = [None, *self._bounds(session, described, split, count, shared), None]
-        return [part_text({**shared, "split": split.name, "range": each}) for each in itertools.pairwise(bounds)]
+        return ranges(split.name, self._bounds(session, described, split, count, shared), shared)
 
     @property
     def _from(self) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from beam_pipelines.ingest.tables.conditions import parse_condition
@@ -61,6 +63,16 @@ def parts_for(size: int) -> int:
     (1, 10)
     """
     return min(MAX_PARTS, max(1, round(size / PART_BYTES)))
+
+
+def ranges(split: str, ends: Sequence[str], shared: dict[str, Any]) -> list[str]:
+    """Parts by the ranges of a column that end at these values; the last has no end.
+
+    >>> ranges("id", ["10"], {})
+    ['{"split":"id","range":[null,"10"]}', '{"split":"id","range":["10",null]}']
+    """
+    bounds = itertools.pairwise([None, *ends, None])
+    return [part_text({**shared, "split": split, "range": each}) for each in bounds]
 
 
 def part_text(part: dict[str, Any]) -> str:

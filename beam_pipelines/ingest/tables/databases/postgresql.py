@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import json
 from collections.abc import Iterator, Sequence
 from datetime import date
@@ -18,6 +17,7 @@ from beam_pipelines.ingest.tables.databases.options import (
     ReadOptions,
     part_text,
     parts_for,
+    ranges,
     read_condition,
 )
 from beam_pipelines.sql.names import Name, literal, quoted
@@ -121,8 +121,7 @@ class PostgresTable:
         if count == 1:
             return [part_text(shared)]
         if split is not None:
-            bounds = [None, *self._bounds(session, described, split, count, shared), None]
-            return [part_text({**shared, "split": split.name, "range": each}) for each in itertools.pairwise(bounds)]
+            return ranges(split.name, self._bounds(session, described, split, count, shared), shared)
         pages = -(-self._bytes(session, described) // _PAGE_BYTES)
         step = max(1, -(-pages // count))
         starts = list(range(0, max(1, pages), step))

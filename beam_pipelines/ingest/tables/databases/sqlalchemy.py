@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ import pyarrow as pa
 
 from beam_pipelines.columnar.batches import MAX_BATCH_ROWS
 from beam_pipelines.errors import UsageError, did_you_mean
-from beam_pipelines.ingest.tables.databases.options import ReadOptions, part_text, read_condition
+from beam_pipelines.ingest.tables.databases.options import ReadOptions, part_text, ranges, read_condition
 from beam_pipelines.sql.names import Name
 from beam_pipelines.sql.sqlalchemy.connection import ConnectionOptions, Server
 from beam_pipelines.uris import Uri, read_options
@@ -104,8 +103,7 @@ class SqlAlchemyTable:
         tiles = numbered.subquery()
         query = select(func.max(tiles.c.bound)).group_by(tiles.c.part_number).order_by(tiles.c.part_number)
         ends = list(dict.fromkeys(text_of(row[0]) for row in connection.execute(query)))[:-1]
-        bounds = [None, *ends, None]
-        return [part_text({**shared, "split": split.name, "range": each}) for each in itertools.pairwise(bounds)]
+        return ranges(split.name, ends, shared)
 
     def _found(self, connection: Connection) -> Found:
         found = self.server.find(connection, self.table)
